@@ -1,0 +1,1 @@
+"""The campaign folder, the ledger, shipped funnels, reports."""

@@ -1,0 +1,137 @@
+"""Commands on crystals in hand: predict, relax, hull, propose."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from onnes.cli.options import (
+    Device,
+    Files,
+    Json,
+    Limit,
+    MaxAtoms,
+    Out,
+    Potential,
+    Quiet,
+    ReferenceFile,
+    Seed,
+    emit,
+    split,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+@contextmanager
+def _bar(name: str, total: int, *, quiet: bool) -> Iterator[Callable[[int], None]]:
+    from onnes.tools.progress import Bars  # noqa: PLC0415 - slow to import
+
+    with Bars(quiet=quiet) as bars:
+        bars.bar(name, total)
+        yield bars.rows_done
+
+
+def predict(
+    files: Files,
+    relax: Annotated[bool, typer.Option("--relax", help="Relax first; otherwise predict at the given geometry.")] = False,  # noqa: FBT002
+    hull: Annotated[bool, typer.Option(help="Place the crystals on the convex hull as well.")] = True,  # noqa: FBT002
+    model: Annotated[str, typer.Option(help="Superconductivity model: a shipped name or a folder.")] = "structure",
+    potential: Potential = "sevennet-0",
+    reference: ReferenceFile = None,
+    device: Device = "cpu",
+    out: Out = None,
+    json: Json = False,  # noqa: FBT002
+    quiet: Quiet = False,  # noqa: FBT002
+) -> None:
+    """Predict Tc (K), lambda, omega_log (K), their spread, E above hull (eV/atom), P(metal) and domain of crystals."""
+    from onnes.tools.crystals import predict as run  # noqa: PLC0415 - slow to import
+    from onnes.tools.inputs import as_table  # noqa: PLC0415
+
+    table = as_table(files)
+    with _bar("predict", table.num_rows, quiet=quiet or json) as on_rows:
+        result = run(
+            table, relax=relax, hull=hull, model=model, potential=potential, reference=reference, device=device, on_rows=on_rows
+        )
+    emit(result, json=json, out=out)
+
+
+def relax(
+    files: Files,
+    potential: Potential = "sevennet-0",
+    fmax: Annotated[float, typer.Option(help="Largest force at the end (eV/Å).")] = 0.02,
+    max_steps: Annotated[int, typer.Option(help="Largest number of steps.")] = 300,
+    pressure: Annotated[float, typer.Option(help="Target pressure (GPa).")] = 0.0,
+    optimizer: Annotated[str, typer.Option(help="lbfgs, bfgs or fire.")] = "lbfgs",
+    keep_symmetry: Annotated[bool, typer.Option(help="Keep the space group of the start.")] = True,  # noqa: FBT002
+    device: Device = "cpu",
+    out: Out = None,
+    json: Json = False,  # noqa: FBT002
+    quiet: Quiet = False,  # noqa: FBT002
+) -> None:
+    """Relax positions and cell of crystals."""
+    from onnes.tools.crystals import relax as run  # noqa: PLC0415 - slow to import
+    from onnes.tools.inputs import as_table  # noqa: PLC0415
+
+    table = as_table(files)
+    with _bar("relax", table.num_rows, quiet=quiet or json) as on_rows:
+        result = run(
+            table, potential=potential, device=device, on_rows=on_rows, fmax_eV_per_A=fmax, max_steps=max_steps,
+            pressure_GPa=pressure, optimizer=optimizer, keep_symmetry=keep_symmetry,
+        )  # fmt: skip
+    emit(result, json=json, out=out)
+
+
+def hull(
+    files: Files,
+    relax: Annotated[bool, typer.Option("--relax", help="Relax first; otherwise use the given geometry.")] = False,  # noqa: FBT002
+    potential: Potential = "sevennet-0",
+    reference: ReferenceFile = None,
+    device: Device = "cpu",
+    out: Out = None,
+    json: Json = False,  # noqa: FBT002
+    quiet: Quiet = False,  # noqa: FBT002
+) -> None:
+    """Formation energy and energy above the convex hull (eV/atom) of crystals."""
+    from onnes.tools.crystals import hull as run  # noqa: PLC0415 - slow to import
+    from onnes.tools.inputs import as_table  # noqa: PLC0415
+
+    table = as_table(files)
+    with _bar("hull", table.num_rows, quiet=quiet or json) as on_rows:
+        result = run(table, relax=relax, potential=potential, reference=reference, device=device, on_rows=on_rows)
+    emit(result, json=json, out=out)
+
+
+def propose(
+    parent: Annotated[list[Path] | None, typer.Option(help="Parent crystal (file); repeat for more.")] = None,
+    elements: Annotated[str | None, typer.Option(help="Elements that decorate prototypes, e.g. Nb,Zr,N.")] = None,
+    fixed: Annotated[str | None, typer.Option(help="Elements of the parents that stay, e.g. Be,B.")] = None,
+    exclude: Annotated[str | None, typer.Option(help="Elements never put in, e.g. Tl,Cd.")] = None,
+    prototypes: Annotated[str | None, typer.Option(help="Structure types to decorate, e.g. A15,B1.")] = None,
+    max_atoms: MaxAtoms = 12,
+    max_substituted: Annotated[int | None, typer.Option(help="Wyckoff orbits changed at once at most.")] = None,
+    limit: Limit = None,
+    seed: Seed = 0,
+    out: Out = None,
+    json: Json = False,  # noqa: FBT002
+) -> None:
+    """Propose candidate crystals from parents or elements."""
+    from onnes.tools.crystals import propose as run  # noqa: PLC0415 - slow to import
+
+    result = run(
+        [str(p) for p in parent] if parent else None, elements=split(elements), fixed=split(fixed),
+        exclude=split(exclude) if exclude is not None else None,
+        prototypes=split(prototypes) if prototypes is not None else None,
+        max_atoms=max_atoms, max_substituted=max_substituted, limit=limit, seed=seed,
+    )  # fmt: skip
+    emit(result, json=json, out=out)
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Register the commands."""
+    for command in (predict, relax, hull, propose):
+        app.command()(command)

@@ -1,0 +1,38 @@
+"""Entry point of the command ``onnes``."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import typer
+
+from onnes.cli import campaigns, crystals, maintenance
+from onnes.errors import OnnesError
+
+EXIT_USAGE, EXIT_PARTIAL, EXIT_ENVIRONMENT = 2, 3, 4
+
+app = typer.Typer(
+    help="Find superconductors: propose crystals, relax them, keep the stable metals, predict Tc, report with evidence.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+crystals.add_commands(app)
+campaigns.add_commands(app)
+maintenance.add_commands(app)
+
+
+def main() -> None:
+    """Run the command line; errors of onnes become one line and an exit code, never a traceback."""
+    # One thread per process: set before torch or numpy start theirs.
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
+    try:
+        app()
+    except OnnesError as error:
+        sys.stderr.write(f"onnes: {error}\n")
+        sys.exit(EXIT_USAGE)
+    except KeyboardInterrupt:
+        sys.stderr.write("onnes: stopped; the same command goes on where this one ended\n")
+        sys.exit(130)

@@ -1,0 +1,161 @@
+"""Maintenance verbs: doctor, benchmark, train, reference."""
+
+from __future__ import annotations
+
+import json as jsonlib
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from onnes.cli.options import Device, Files, Json, Potential, Quiet
+
+if TYPE_CHECKING:
+    from onnes.training.benchmarks.report import Benchmark
+
+EXIT_ENVIRONMENT = 4
+
+
+def doctor(json: Json = False) -> None:  # noqa: FBT002
+    """Versions, weights and their sha256, potentials available, threads; exit code 4 when something is wrong."""
+    from onnes.tools.doctor import examine  # noqa: PLC0415 - slow to import
+
+    found = examine()
+    if json:
+        sys.stdout.write(jsonlib.dumps(found, indent=1) + "\n")
+    else:
+        from rich.console import Console  # noqa: PLC0415
+
+        console = Console(soft_wrap=True, highlight=False)
+        for name, value in found.items():
+            if isinstance(value, dict):
+                console.print(f"[bold]{name}[/bold]")
+                for key, text in value.items():
+                    console.print(f"  {key:<16} {text}")
+            elif name != "faults":
+                console.print(f"[bold]{name}[/bold] {value}")
+        for fault in found["faults"]:
+            console.print(f"[red]fault[/red] {fault}")
+        console.print("everything is in place" if not found["faults"] else f"{len(found['faults'])} fault(s)")
+    if found["faults"]:
+        raise typer.Exit(EXIT_ENVIRONMENT)
+
+
+def benchmark(
+    what: Annotated[str, typer.Argument(help="tc, metal, relax or predict.", show_default=False)],
+    seeds: Annotated[int, typer.Option(help="tc: ensembles trained from different seeds.")] = 1,
+    files: Annotated[
+        list[str] | None, typer.Option("--on", help="predict: crystals; default the Alexandria training table.")
+    ] = None,
+    device: Device = "cpu",
+    json: Json = False,  # noqa: FBT002
+    quiet: Quiet = False,  # noqa: FBT002
+) -> None:
+    """Measure accuracy or speed against a baseline of the same run, and print a Markdown table."""
+    from onnes.errors import ConfigError  # noqa: PLC0415
+    from onnes.tools.progress import Bars  # noqa: PLC0415 - slow to import
+
+    with Bars(quiet=quiet or json) as bars:
+        bars.bar(what, None)
+        result: Benchmark
+        if what in ("tc", "metal"):
+            from onnes.training.benchmarks.models import benchmark_metal, benchmark_tc  # noqa: PLC0415
+
+            on_rows = bars.rows_done
+            result = (
+                benchmark_tc(seeds=seeds, device=device, on_rows=on_rows)
+                if what == "tc"
+                else benchmark_metal(device=device, on_rows=on_rows)
+            )
+        elif what == "relax":
+            from onnes.training.benchmarks.speed import benchmark_relax  # noqa: PLC0415
+
+            result = benchmark_relax(on_rows=bars.rows_done)
+        elif what == "predict":
+            from onnes.crystals.readers import read_crystals  # noqa: PLC0415
+            from onnes.tools.predict_benchmark import benchmark_predict  # noqa: PLC0415
+            from onnes.training.data import data_folder  # noqa: PLC0415
+
+            table = read_crystals(files or [str(data_folder() / "epc_dft_alexandria.parquet")])
+            result = benchmark_predict(table, device=device, on_rows=bars.rows_done)
+        else:
+            raise ConfigError(f"unknown benchmark {what!r}; one of tc, metal, relax, predict")
+    sys.stdout.write(jsonlib.dumps(result.values, indent=1) + "\n" if json else result.markdown())
+
+
+def train(
+    model: Annotated[str, typer.Argument(help="structure or metal.", show_default=False)],
+    out: Annotated[Path, typer.Option("--out", help="Folder for weights, configuration and model card.")],
+    device: Device = "cpu",
+    quiet: Quiet = False,  # noqa: FBT002
+) -> None:
+    """Train a model: score it on the validation buckets, train it again on all rows, write the weights."""
+    from onnes.tools.progress import Bars  # noqa: PLC0415 - slow to import
+    from onnes.training.shipping import train_model  # noqa: PLC0415
+
+    with Bars(quiet=quiet) as bars:
+        bars.bar(f"train {model}", None)
+        config = train_model(model, out, device=device, on_rows=bars.rows_done)
+    sys.stdout.write(jsonlib.dumps({"folder": str(out), "validation": config["validation"]}, indent=1) + "\n")
+
+
+reference_app = typer.Typer(help="References: known phases with energies of one potential.", no_args_is_help=True)
+
+
+@reference_app.command("build")
+def reference_build(
+    files: Files,
+    out: Annotated[Path, typer.Option("--out", help="Reference file to write (.parquet).")],
+    potential: Potential = "sevennet-0",
+    name: Annotated[str | None, typer.Option(help="Name shown in reports.")] = None,
+    device: Device = "cpu",
+    quiet: Quiet = False,  # noqa: FBT002
+) -> None:
+    """Compute the energies of known crystals by one potential; the same command again goes on where it stopped."""
+    from onnes.crystals.readers import read_crystals  # noqa: PLC0415 - slow to import
+    from onnes.crystals.table import identify  # noqa: PLC0415
+    from onnes.potentials.potential import load_potential  # noqa: PLC0415
+    from onnes.potentials.reference_builder import build_reference  # noqa: PLC0415
+    from onnes.tools.progress import Bars  # noqa: PLC0415
+
+    table = identify(read_crystals(files))
+    cache = out.with_suffix(".pieces")
+    with Bars(quiet=quiet) as bars:
+        bars.bar("reference", table.num_rows)
+        built = build_reference(
+            table, load_potential(potential, device=device), name=name or out.stem, cache=cache, on_rows=bars.rows_done
+        )
+    built.save(out)
+    failed = table["error"].length() - table["error"].null_count
+    missing = built.table["energy_eV_per_atom"].null_count
+    sys.stdout.write(f"{built.table.num_rows} phases written to {out}; {missing} without energy, {failed} rows unusable\n")
+
+
+@reference_app.command("info")
+def reference_info(
+    system: Annotated[str | None, typer.Argument(help="Chemical system, e.g. Nb-Hf-Be.")] = None,
+    potential: Potential = "sevennet-0",
+    reference: Annotated[str | None, typer.Option("--reference", help="Reference file instead of the shipped one.")] = None,
+) -> None:
+    """What a reference knows: in all, or in one chemical system."""
+    from onnes.physics.hull import Hull  # noqa: PLC0415 - slow to import
+    from onnes.physics.reference import Reference  # noqa: PLC0415
+
+    known = Reference.find(reference, potential)
+    out = [f"{known.name}: {known.table.num_rows} phases, potential {known.potential}, sha256 {known.sha256[:16]}"]
+    out += [f"{name}: {text}" for name, text in known.notes.items()]
+    if system:
+        diagram, count = Hull(known).diagram(frozenset(system.split("-")))
+        out.append(f"{system}: {count} known compounds" if diagram else f"{system}: an element has no energy here")
+        for entry in sorted(diagram.all_entries, key=lambda e: e.composition.reduced_formula) if diagram else []:
+            above = diagram.get_e_above_hull(entry) if diagram else None
+            out.append(f"  {entry.composition.reduced_formula:<12} {above:.3f} eV/atom above hull  {entry.name}")
+    sys.stdout.write("\n".join(out) + "\n")
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Register the commands."""
+    for command in (doctor, benchmark, train):
+        app.command()(command)
+    app.add_typer(reference_app, name="reference")

@@ -1,0 +1,57 @@
+"""Options that several commands share, with their units, and how results are printed."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from onnes.tools.result import CrystalTable
+
+EXIT_PARTIAL = 3
+
+Files = Annotated[
+    list[str],
+    typer.Argument(help="CIF, POSCAR, extxyz, Parquet, JSON files, folders or patterns.", show_default=False),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines instead of a table.")]
+Out = Annotated[
+    Path | None,
+    typer.Option("--out", help="Write the rows with all columns to this file (.parquet, .extxyz, .jsonl ...)."),
+]
+Device = Annotated[str, typer.Option(help="Where models run: cpu or cuda.")]
+Potential = Annotated[str, typer.Option(help="Interatomic potential: sevennet-0, sevennet-l3i5 or chgnet.")]
+ReferenceFile = Annotated[
+    str | None, typer.Option("--reference", help="Reference file for the hull instead of the shipped one.")
+]
+Quiet = Annotated[bool, typer.Option("--quiet", help="No progress bars.")]
+Seed = Annotated[int, typer.Option(help="Seed of every random operation.")]
+MaxAtoms = Annotated[int, typer.Option(help="Atoms in the primitive cell at most.")]
+Limit = Annotated[int | None, typer.Option(help="Screen a random sample of this many candidates.")]
+
+
+def split(text: str | None) -> list[str]:
+    """Split a comma-separated option."""
+    return [part.strip() for part in (text or "").split(",") if part.strip()]
+
+
+def emit(result: CrystalTable, *, json: bool, out: Path | None) -> None:
+    """Print a result, write it where asked, and leave with code 3 when some rows failed."""
+    if out is not None:
+        from onnes.tools.crystals import write  # noqa: PLC0415 - only when writing
+
+        write(result, out)
+    if json:
+        sys.stdout.write(result.to_json() + "\n")
+    elif out is None:
+        from rich.console import Console  # noqa: PLC0415 - slow to import
+
+        console = Console()
+        console.print(result.rich())
+    else:
+        sys.stderr.write(f"{len(result)} rows written to {out}, {result.n_failed} of them with an error\n")
+    if result.n_failed:
+        raise typer.Exit(EXIT_PARTIAL)

@@ -1,0 +1,27 @@
+"""The exceptions of onnes: one base, a few kinds, each message says what to do next."""
+
+from __future__ import annotations
+
+
+class OnnesError(Exception):
+    """Base of every error that onnes raises on purpose."""
+
+
+class CrystalError(OnnesError):
+    """A crystal, or the file it came from, cannot be used."""
+
+
+class ModelError(OnnesError):
+    """A learned model or a potential is missing, damaged, or asked for something it cannot do."""
+
+
+class ReferenceMismatch(OnnesError):  # noqa: N818 - the name is fixed by the design
+    """Energies of two origins were about to be compared."""
+
+
+class EngineError(OnnesError):
+    """A funnel or one of its shards could not be run."""
+
+
+class ConfigError(OnnesError):
+    """A setting, a funnel file or a command-line choice is wrong."""

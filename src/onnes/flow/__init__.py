@@ -1,0 +1,1 @@
+"""Stages, funnels and engines: how tables travel. Knows nothing of physics."""

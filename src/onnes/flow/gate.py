@@ -1,0 +1,65 @@
+"""The one gate: a column, bounds, and what to do with rows where it is missing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import Field, model_validator
+
+from onnes.crystals.schema import COLUMNS, values, with_columns
+from onnes.flow.stage import Stage, StageContext, StageKind, StageSettings, register_stage
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+class GateSettings(StageSettings):
+    """Which rows pass."""
+
+    column: str = Field(description="column of the crystal table that is judged")
+    min: float | None = Field(None, description="rows below are rejected")
+    max: float | None = Field(None, description="rows above are rejected")
+    equals: bool | str | None = Field(None, description="rows with another value are rejected")
+    missing: str = Field("reject", pattern="^(reject|pass)$", description="what happens to a row without a value")
+
+    @model_validator(mode="after")
+    def _sensible(self) -> GateSettings:
+        if self.column not in COLUMNS:
+            raise ValueError(f"column {self.column!r} is not in the crystal table")
+        if self.min is None and self.max is None and self.equals is None:
+            raise ValueError("a gate needs min, max or equals")
+        return self
+
+
+@register_stage
+class Gate(Stage):
+    """Rejects the rows whose column lies outside the bounds, and says why."""
+
+    name = "gate"
+    version = "1"
+    kind = StageKind.GATE
+    title = "gate"
+    in_process = True
+    settings_type = GateSettings
+    settings: GateSettings
+
+    def apply(self, table: pa.Table, context: StageContext) -> pa.Table:
+        """Write ``rejected_by`` and ``reason``."""
+        reasons = [self._reason(value) for value in values(table, self.settings.column)]
+        context.on_rows(table.num_rows)
+        return with_columns(
+            table, {"rejected_by": [context.name if reason else None for reason in reasons], "reason": reasons}
+        )
+
+    def _reason(self, value: float | str | bool | None) -> str | None:  # noqa: FBT001
+        s = self.settings
+        if value is None:
+            return f"{s.column} is missing" if s.missing == "reject" else None
+        if s.equals is not None:
+            return None if value == s.equals else f"{s.column} = {value}, wanted {s.equals}"
+        number = float(value)
+        if s.min is not None and number < s.min:
+            return f"{s.column} = {number:.4g} < {s.min:g}"
+        if s.max is not None and number > s.max:
+            return f"{s.column} = {number:.4g} > {s.max:g}"
+        return None

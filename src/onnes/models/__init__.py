@@ -1,0 +1,1 @@
+"""Learned property models on the features of pretrained potentials."""

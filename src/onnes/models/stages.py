@@ -1,0 +1,60 @@
+"""Stage of this room: predict (superconductivity, metal, magnetism, domain)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from onnes.flow.stage import Stage, StageContext, StageKind, StageSettings, register_stage
+from onnes.models.weights import load_weights, weights_sha256
+from onnes.potentials.fingerprints import potential_sha256
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pyarrow as pa
+
+_WRITES = (
+    "lambda_", "lambda_std", "omega_log_K", "omega_log_K_std", "omega2_K", "omega2_K_std", "mu_star", "tc_K",
+    "tc_K_std", "tc_lo_K", "tc_hi_K", "tc_mu016_K", "is_metal_probability", "magmom_max_muB", "in_domain",
+    "domain_distance", "warnings",
+)  # fmt: skip
+
+
+class PredictSettings(StageSettings):
+    """Which models predict."""
+
+    model: str = Field("structure", description="superconductivity model: a shipped name or a folder")
+    metal_model: str = Field("metal", description="metal model: a shipped name or a folder")
+
+
+@register_stage
+class Predict(Stage):
+    """lambda, omega_log, Tc with spread and interval; metal probability; magnetic moment; domain."""
+
+    name = "predict"
+    version = "1"
+    kind = StageKind.MAP
+    title = "superconductivity, metal and domain"
+    writes = _WRITES
+    settings_type = PredictSettings
+    settings: PredictSettings
+
+    def fingerprints(self) -> Mapping[str, str]:
+        """Sha256 of both models and of the potentials whose features they read."""
+        prints = {"model": weights_sha256(self.settings.model), "metal_model": weights_sha256(self.settings.metal_model)}
+        potentials = load_weights(self.settings.model).config["potentials"]
+        return prints | {f"potential {name}": potential_sha256(name) for name in potentials}
+
+    def apply(self, table: pa.Table, context: StageContext) -> pa.Table:
+        """Predict at the geometry that each row has now."""
+        from onnes.models.prediction import predict_table  # noqa: PLC0415 - torch is slow to import
+
+        return predict_table(
+            table,
+            model=self.settings.model,
+            metal_model=self.settings.metal_model,
+            device=context.device,
+            on_rows=context.on_rows,
+        )

@@ -1,0 +1,1 @@
+"""Formulas without learning: Allen-Dynes, the convex hull and its references."""

@@ -1,0 +1,205 @@
+"""Build a reference: energies of known crystals by one potential, resumable piece by piece.
+
+Every crystal is evaluated at its published geometry; those that are strained and close to the hull are then relaxed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict, Field
+
+from onnes.crystals.batch import CrystalBatch
+from onnes.crystals.schema import is_open, values
+from onnes.physics.hull import Hull
+from onnes.physics.reference import SCHEMA, Reference
+from onnes.potentials.relaxation import RelaxSettings, relax_batch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from onnes.potentials.potential import Potential
+
+PIECE = 256
+_RELAX_PIECE = 64
+_GPA = 160.21766208  # GPa in one eV/A^3
+
+
+class ReferenceSettings(BaseModel):
+    """How the energies are made."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    relax_above_force_eV_per_A: float = Field(0.2, ge=0, description="crystals with a larger force are relaxed")
+    relax_above_stress_GPa: float = Field(3.0, ge=0, description="crystals with a larger stress component are relaxed")
+    relax_within_eV_per_atom: float = Field(
+        0.05, ge=0, description="only crystals this close to the hull are relaxed; the others cannot reach it"
+    )
+    fmax_eV_per_A: float = Field(0.03, gt=0, description="largest force after that relaxation (eV/A)")
+    max_steps: int = Field(100, ge=1)
+    max_volume_change: float = Field(0.3, gt=0, description="a relaxation that changes the volume by more is not used")
+
+
+def build_reference(
+    table: pa.Table,
+    potential: Potential,
+    *,
+    name: str,
+    cache: Path,
+    settings: ReferenceSettings | None = None,
+    notes: Mapping[str, str] | None = None,
+    on_rows: Callable[[int], None] | None = None,
+) -> Reference:
+    """Compute a reference from a crystal table.
+
+    Parameters
+    ----------
+    table
+        Known crystals with formula and prototype (`onnes.crystals.table.identify`); rows with ``error`` are left out.
+    potential
+        Whose energies.
+    name
+        Of the reference, shown in reports.
+    cache
+        Folder for finished pieces; a later call with the same crystals goes on where this one stopped.
+    settings
+        Defaults to `ReferenceSettings`.
+    notes
+        Written into the file (coverage, sources).
+    on_rows
+        Called with the number of rows done since the last call.
+
+    Returns
+    -------
+    Reference
+        A crystal that the potential cannot compute stays in it without an energy: known, but no competitor.
+    """
+    settings = settings or ReferenceSettings()
+    table = table.filter(pa.array(is_open(table)))
+    batch = CrystalBatch.from_table(table)
+    cache.mkdir(parents=True, exist_ok=True)
+    energies, forces, stresses = _evaluate(batch, potential, cache, on_rows)
+    relaxed = np.zeros(len(batch), bool)
+
+    def reference(**more: str) -> Reference:
+        columns = {name: values(table, name) for name in ("id", "source", "reduced_formula", "n_atoms", "prototype")}
+        numbers = {
+            "energy_eV_per_atom": pa.array(energies, mask=np.isnan(energies)),
+            "forces_max_eV_per_A": pa.array(forces, mask=np.isnan(forces)),
+            "relaxed": relaxed.tolist(),
+        }
+        rows = pa.table({**columns, **numbers}).cast(SCHEMA)
+        rows = rows.sort_by([("reduced_formula", "ascending"), ("id", "ascending")])
+        all_notes = {**(notes or {}), **more}
+        return Reference(name, potential.name, potential.sha256, potential.energy_scheme, rows, "", all_notes)
+
+    with np.errstate(invalid="ignore"):
+        strained = (forces > settings.relax_above_force_eV_per_A) | (stresses > settings.relax_above_stress_GPa)
+    rows = _near_hull(reference(), values(table, "reduced_formula"), energies, strained, settings)
+    for start in range(0, len(rows), _RELAX_PIECE):
+        part = rows[start : start + _RELAX_PIECE]
+        lower, force, good = _relax_piece(batch.select(part), potential, settings, cache)
+        good &= lower < energies[part]
+        energies[part[good]], forces[part[good]], relaxed[part[good]] = lower[good], force[good], True
+        if on_rows:
+            on_rows(len(part))
+    return reference(
+        geometry=f"as published; {int(relaxed.sum())} crystals within {settings.relax_within_eV_per_atom} eV/atom of the "
+        f"hull relaxed, whose forces exceeded {settings.relax_above_force_eV_per_A} eV/A or whose stress exceeded "
+        f"{settings.relax_above_stress_GPa} GPa"
+    )
+
+
+def _evaluate(
+    batch: CrystalBatch, potential: Potential, cache: Path, on_rows: Callable[[int], None] | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    parts: list[tuple[np.ndarray, ...]] = []
+    for start in range(0, len(batch), PIECE):
+        piece = batch.select(range(start, min(start + PIECE, len(batch))))
+        path = cache / f"energies-{piece_key(piece, potential.sha256)}.npz"
+        if not path.exists():
+            store_piece(path, *evaluate_piece(piece, potential))
+        parts.append(load_piece(path))
+        if on_rows:
+            on_rows(len(piece))
+    if not parts:
+        return np.zeros(0), np.zeros(0), np.zeros(0)
+    energies, forces, stresses = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return energies, forces, stresses
+
+
+def _near_hull(
+    reference: Reference,
+    formulas: list[str],
+    energies: np.ndarray,
+    strained: np.ndarray,
+    settings: ReferenceSettings,
+) -> np.ndarray:
+    """Rows to relax: strained, and not far above the hull of the unrelaxed energies."""
+    hull = Hull(reference)
+    chosen: list[int] = []
+    for row in np.flatnonzero(strained):
+        place = hull.place(formulas[row], float(energies[row]))
+        if place is not None and place.e_above_hull_eV_per_atom < settings.relax_within_eV_per_atom:
+            chosen.append(int(row))
+    return np.array(chosen, dtype=np.int64)
+
+
+def _relax_piece(
+    batch: CrystalBatch, potential: Potential, settings: ReferenceSettings, cache: Path
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Energy (eV/atom) and largest force after relaxation, and whether the crystal converged and stayed itself."""
+    path = cache / f"relaxed-{piece_key(batch, potential.sha256 + settings.model_dump_json())}.npz"
+    if not path.exists():
+        steps = RelaxSettings(fmax_eV_per_A=settings.fmax_eV_per_A, max_steps=settings.max_steps)
+        result = relax_batch(batch, potential, steps)
+        change = np.abs(result.batch.volumes / batch.volumes - 1)
+        good = result.converged & (change < settings.max_volume_change)
+        store_piece(path, result.energies_eV / batch.n_atoms, result.forces_max_eV_per_A, good)
+    energies, forces, good = load_piece(path)
+    return energies, forces, good.astype(bool)
+
+
+def piece_key(batch: CrystalBatch, method: str) -> str:
+    """Name of a piece: hash of the crystals and of what computes them."""
+    digest = hashlib.sha256(method.encode())
+    for array in (batch.lattices, batch.frac_coords, batch.atomic_numbers, batch.offsets):
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()[:24]
+
+
+def evaluate_piece(batch: CrystalBatch, potential: Potential) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Energy (eV/atom), largest force (eV/A) and largest stress component (GPa) of each crystal, shape (B,) each."""
+    energies, forces, stresses = (np.full(len(batch), np.nan) for _ in range(3))
+    usable = [i for i in range(len(batch)) if set(batch.crystal(i)[2].tolist()) <= potential.elements]
+    subset = batch.select(usable)
+    for chunk in subset.batches(64, 16):
+        part = subset.select(chunk)
+        result = potential.evaluate(part)
+        if result.forces_eV_per_A is None or result.stresses_eV_per_A3 is None:
+            raise TypeError(f"potential {potential.name} gives no forces or no stresses")
+        for j, k in enumerate(chunk):
+            row, atoms = usable[int(k)], slice(part.offsets[j], part.offsets[j + 1])
+            energies[row] = result.energies_eV[j] / part.n_atoms[j]
+            forces[row] = np.linalg.norm(result.forces_eV_per_A[atoms], axis=1).max()
+            stresses[row] = np.abs(result.stresses_eV_per_A3[j]).max() * _GPA
+    return energies, forces, stresses
+
+
+def store_piece(path: Path, *arrays: np.ndarray) -> None:
+    """Write a piece under its final name only when it is whole."""
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    with temporary.open("wb") as file:
+        np.savez(file, *arrays)
+    temporary.replace(path)
+
+
+def load_piece(path: Path) -> tuple[np.ndarray, ...]:
+    """Read what `store_piece` wrote."""
+    with np.load(path) as data:
+        return tuple(data[f"arr_{i}"] for i in range(len(data.files)))

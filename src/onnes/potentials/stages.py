@@ -1,0 +1,54 @@
+"""Stage of this room: relax."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from onnes.crystals.schema import is_open
+from onnes.flow.stage import Stage, StageContext, StageKind, StageSettings, register_stage
+from onnes.potentials.fingerprints import potential_sha256
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pyarrow as pa
+
+
+class RelaxStageSettings(StageSettings):
+    """Potential and the settings of `onnes.potentials.relaxation.RelaxSettings` that a funnel may change."""
+
+    potential: str = Field("sevennet-0", description="potential that relaxes")
+    optimizer: str = Field("lbfgs", description="lbfgs, bfgs or fire")
+    fmax_eV_per_A: float = Field(0.02, gt=0, description="largest force at the end (eV/A)")
+    max_steps: int = Field(300, ge=0, description="largest number of steps")
+    keep_symmetry: bool = Field(default=True, description="keep the space group of the start")
+
+
+@register_stage
+class Relax(Stage):
+    """Relaxes positions and cell; the geometry before is kept in ``input_lattice`` and ``input_frac_coords``."""
+
+    name = "relax"
+    version = "1"
+    kind = StageKind.MAP
+    title = "relax positions and cell"
+    writes = ("potential", "energy_eV_per_atom", "forces_max_eV_per_A", "relax_steps", "relax_converged", "geometry")
+    settings_type = RelaxStageSettings
+    settings: RelaxStageSettings
+
+    def fingerprints(self) -> Mapping[str, str]:
+        """Sha256 of the potential."""
+        return {"potential": potential_sha256(self.settings.potential)}
+
+    def apply(self, table: pa.Table, context: StageContext) -> pa.Table:
+        """Relax; a crystal that does not converge gets ``error``."""
+        from onnes.potentials.potential import load_potential  # noqa: PLC0415 - torch is slow to import
+        from onnes.potentials.relaxation import RelaxSettings  # noqa: PLC0415
+        from onnes.potentials.tables import relax_table  # noqa: PLC0415
+
+        potential = load_potential(self.settings.potential, device=context.device)
+        settings = RelaxSettings(**self.settings.model_dump(exclude={"potential"}))
+        assert is_open(table).all()  # noqa: S101 - the engine's promise
+        return relax_table(table, potential, settings, on_rows=context.on_rows)

@@ -1,0 +1,1 @@
+"""Where candidate crystals come from: substitution in parents, decorated structure types."""

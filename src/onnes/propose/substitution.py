@@ -1,0 +1,278 @@
+"""Partial substitution on Wyckoff sites by neighbours in the periodic table (BEE-NET, 2025)."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from random import Random
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from onnes.crystals.batch import CrystalBatch
+from onnes.crystals.schema import concat, is_open, values, with_columns
+from onnes.crystals.symmetry import describe
+from onnes.errors import ConfigError, CrystalError
+from onnes.propose import assignments
+from onnes.propose.colouring import canonical, site_maps
+from onnes.propose.periodic import (
+    DEFAULT_EXCLUDED,
+    NOBLE_GASES,
+    atomic_number,
+    atomic_numbers,
+    neighbours,
+    symbol_of,
+)
+from onnes.propose.radii import estimated_volume
+from onnes.propose.rows import Proposal, encode, plain_formula, proposal_table
+from onnes.propose.sites import WyckoffSites, wyckoff_sites
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Sequence
+
+    import pyarrow as pa
+    from numpy.typing import NDArray
+    from pymatgen.core import Structure
+
+    Ints = NDArray[np.int64]
+
+MAX_ATOMS = 12  # the models of Tc have seen cells up to this size
+MAX_LISTED = 200_000  # assignments of one parent that are listed; beyond, a limit is needed and they are drawn
+SMALLEST_SCALE, LARGEST_SCALE = 0.8, 1.25  # linear
+_CHUNK = 2_000
+
+
+@dataclass(frozen=True)
+class _Settings:
+    fixed: frozenset[int]
+    banned: frozenset[int]
+    max_atoms: int
+    max_substituted: int | None
+    limit: int | None
+    seed: int
+
+
+@dataclass(frozen=True, eq=False)
+class _Plan:
+    """A parent and the elements that its orbits shall carry, shape (candidates, orbits)."""
+
+    parent_id: str
+    sites: WyckoffSites
+    elements: Ints
+
+    def proposal(self, row: int) -> Proposal:
+        return _substituted(self.sites, self.elements[row], self.parent_id)
+
+
+def neighbour_substitutions(
+    parents: pa.Table,
+    *,
+    fixed_elements: Collection[str] = (),
+    exclude: Collection[str] = DEFAULT_EXCLUDED,
+    max_atoms: int = MAX_ATOMS,
+    max_substituted: int | None = None,
+    limit: int | None = None,
+    seed: int = 0,
+) -> pa.Table:
+    """Replace elements of parent crystals, orbit by orbit, by their neighbours in the periodic table.
+
+    Each occupied Wyckoff orbit of the parent's primitive cell keeps its element or takes one of the up to eight that
+    surround it in the table (`onnes.propose.periodic.neighbours`), in every combination but the parent itself.
+    Combinations that the symmetry of the bare sites makes equal are proposed once, and a crystal with the prototype
+    label of another parent, or of another parent's candidate, is left out. The cell keeps its shape and takes the
+    volume that the atomic radii suggest, fractional coordinates stay.
+
+    Parameters
+    ----------
+    parents
+        Crystal table. Rejected rows are skipped.
+    fixed_elements
+        Elements of the parent that stay (the search that found Be2Hf2Nb fixed the light ones, Be among them).
+    exclude
+        Elements that are not put in; noble gases and what lies beyond uranium never are. What the parent holds may
+        stay.
+    max_atoms
+        Largest primitive cell of a parent.
+    max_substituted
+        Most orbits to change at once; all by default.
+    limit
+        Most candidates; a random sample is drawn if there are more.
+    seed
+        Of that sample: the same seed and parents give the same table.
+
+    Returns
+    -------
+    Crystal table in the order of the parents, then fewest changed orbits, then formula. ``how`` can be replayed
+    (`replay_neighbour`); a candidate that fails validation carries ``error``. Parents that cannot be used come first,
+    with their ``error``.
+
+    Raises
+    ------
+    ConfigError
+        For something that is no element, for a bad limit, or when a parent has more than `MAX_LISTED` combinations and
+        there is no limit.
+
+    Examples
+    --------
+    >>> from onnes.crystals.known import known_table
+    >>> found = neighbour_substitutions(known_table(["Be2Nb3"]), fixed_elements=["Be"])
+    >>> found.num_rows
+    80
+    """
+    if (limit is not None and limit < 1) or (max_substituted is not None and max_substituted < 1):
+        raise ConfigError("limit and max_substituted count crystals and orbits; give 1 or more, or leave them out")
+    banned = atomic_numbers(exclude) | atomic_numbers(NOBLE_GASES)
+    settings = _Settings(atomic_numbers(fixed_elements), banned, max_atoms, max_substituted, limit, seed)
+    plans, labels, unusable = _planned(parents, settings)
+    return concat([*unusable, *_collect(plans, labels, limit, seed)] or [parents.slice(0, 0)])
+
+
+def replay_neighbour(parent: Structure, how: str) -> Structure:
+    """Make a candidate again from its parent and its ``how``.
+
+    Parameters
+    ----------
+    parent
+        The parent in the geometry that its table row has. Written in another setting it gives the same crystal as
+        long as its sites bear the same names there, which a shift of origin can exchange.
+    how
+        Column ``how`` of the candidate.
+
+    Raises
+    ------
+    CrystalError
+        When the parent has no site of a name that ``how`` mentions: it is another crystal or another geometry.
+
+    Examples
+    --------
+    >>> from onnes.crystals.known import known_crystal
+    >>> made = replay_neighbour(known_crystal("Be2Nb3"), '{"op":"neighbour","sites":{"4h":"Hf"}}')
+    >>> made.composition.alphabetical_formula
+    'Be4 Hf4 Nb2'
+    """
+    batch = CrystalBatch.from_structures([parent])
+    sites = wyckoff_sites(*batch.crystal(0))
+    elements = sites.elements.copy()
+    for name, symbol in json.loads(how)["sites"].items():
+        if name not in sites.names:
+            raise CrystalError(f"the parent has no site {name}, only {', '.join(sites.names)}; give the parent it was")
+        elements[sites.names.index(name)] = atomic_number(symbol)
+    made = _substituted(sites, elements, None)
+    return CrystalBatch.of([(made.lattice, made.frac_coords, made.atomic_numbers)]).to_structures()[0]
+
+
+def _planned(parents: pa.Table, settings: _Settings) -> tuple[list[_Plan], dict[str, int], list[pa.Table]]:
+    """Plans of the usable parents, the index of the plan by prototype label, and the other parents with errors."""
+    plans: list[_Plan] = []
+    labels: dict[str, int] = {}
+    unusable = [parents.slice(i, 1) for i, error in enumerate(values(parents, "error")) if error is not None]
+    for index in np.flatnonzero(is_open(parents)).tolist():
+        row = parents.slice(index, 1)
+        parent_id = row["id"][0].as_py()
+        try:
+            sites = _parent_sites(row, settings.max_atoms)
+            plans.append(_Plan(parent_id, sites, _choices(sites, settings)))
+            labels.setdefault(_label(row), len(plans) - 1)
+        except CrystalError as error:
+            unusable.append(with_columns(row, {"error": [f"parent {parent_id}: {error}"]}))
+        except ConfigError as error:
+            raise ConfigError(f"parent {parent_id}: {error}") from error
+    return plans, labels, unusable
+
+
+def _parent_sites(row: pa.Table, max_atoms: int) -> WyckoffSites:
+    if values(row, "site_occupancies")[0] is not None:
+        raise CrystalError("partly occupied sites cannot be substituted; make ordered cells of it first")
+    sites = wyckoff_sites(*CrystalBatch.from_table(row).crystal(0))
+    n = len(sites.frac_coords)
+    if n > max_atoms:
+        raise CrystalError(f"{n} atoms in the primitive cell, more than {max_atoms}; raise max_atoms")
+    return sites
+
+
+def _label(row: pa.Table) -> str:
+    return values(row, "prototype")[0] or describe(*CrystalBatch.from_table(row).crystal(0)).prototype
+
+
+def _choices(sites: WyckoffSites, settings: _Settings) -> Ints:
+    """Elements on the orbits of each distinct candidate, in the order of the result; shape (candidates, orbits)."""
+    alternatives = [
+        []
+        if own in settings.fixed
+        else [z for z in map(atomic_number, neighbours(symbol_of(own))) if z not in settings.banned]
+        for own in sites.elements.tolist()
+    ]
+    free = sum(bool(options) for options in alternatives)
+    most = free if settings.max_substituted is None else min(free, settings.max_substituted)
+    total, limit = assignments.count(alternatives, most), settings.limit
+    if total == 0:
+        raise CrystalError("no site can be substituted; fix or exclude fewer elements")
+    if total <= MAX_LISTED:
+        found = assignments.listed(sites.elements, alternatives, most)
+    elif limit is None or 4 * limit > total:
+        raise ConfigError(f"{total} ways to substitute; set a limit or max_substituted")
+    else:
+        random = Random(settings.seed)  # noqa: S311 - a sample, not a secret
+        # Twice the limit: some are equal by symmetry or belong to another parent.
+        found = assignments.drawn(sites.elements, alternatives, most, 2 * limit, random)
+    return _in_order(_distinct(found, sites), sites)
+
+
+def _distinct(found: Ints, sites: WyckoffSites) -> Ints:
+    maps = site_maps(sites.lattice, sites.frac_coords, sites.orbit_of_site)
+    keys = canonical(np.vstack([sites.elements, found]), maps)
+    _, first = np.unique(keys, return_index=True)
+    return found[np.sort(first[first > 0]) - 1]
+
+
+def _in_order(found: Ints, sites: WyckoffSites) -> Ints:
+    changed = (found != sites.elements).sum(axis=1)
+    formulas = [plain_formula(np.repeat(row, sites.multiplicities).tolist()) for row in found]
+    order = sorted(range(len(found)), key=lambda i: (changed[i], formulas[i], found[i].tolist()))
+    return found[order]
+
+
+def _substituted(sites: WyckoffSites, elements: Ints, parent_id: str | None) -> Proposal:
+    numbers = elements[sites.orbit_of_site]
+    ratio = estimated_volume(numbers) / estimated_volume(sites.elements[sites.orbit_of_site])
+    scale = float(np.clip(ratio ** (1 / 3), SMALLEST_SCALE, LARGEST_SCALE))
+    changed = np.flatnonzero(elements != sites.elements)
+    how = encode({"op": "neighbour", "sites": {sites.names[j]: symbol_of(int(elements[j])) for j in changed}})
+    return Proposal(sites.lattice * scale, sites.frac_coords, numbers, parent_id, how)
+
+
+def _collect(plans: Sequence[_Plan], labels: dict[str, int], limit: int | None, seed: int) -> Iterator[pa.Table]:
+    """Build the candidates of all plans, leaving out what two parents share."""
+    wanted = [(p, row) for p, plan in enumerate(plans) for row in range(len(plan.elements))]
+    if limit is not None and limit < len(wanted):
+        Random(seed).shuffle(wanted)  # noqa: S311 - a sample, not a secret
+    kept: list[tuple[int, int]] = []
+    tables: list[pa.Table] = []
+    hashes: set[str] = set()
+    start = 0
+    while start < len(wanted) and (limit is None or len(kept) < limit):
+        size = _CHUNK if limit is None else min(_CHUNK, limit - len(kept))
+        chunk = wanted[start : start + size]
+        start += size
+        table = proposal_table([plans[p].proposal(row) for p, row in chunk], source="neighbour")
+        new = [
+            _is_new(labels, hashes, p, label, content)
+            for (p, _), label, content in zip(
+                chunk, values(table, "prototype"), values(table, "crystal_hash"), strict=True
+            )
+        ]
+        tables.append(table.filter(new))
+        kept += [pair for pair, is_new in zip(chunk, new, strict=True) if is_new]
+    if kept:
+        order = sorted(range(len(kept)), key=kept.__getitem__)
+        yield concat(tables).take(order)
+
+
+def _is_new(labels: dict[str, int], hashes: set[str], plan: int, label: str | None, content: str | None) -> bool:
+    if label is None or content is None:
+        return True
+    # A label does not tell apart the orbits that share a letter, so labels only decide between parents.
+    if content in hashes or labels.setdefault(label, plan) != plan:
+        return False
+    hashes.add(content)
+    return True

@@ -1,0 +1,197 @@
+"""Tools on campaigns: screen, discover, report."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from onnes.campaign.folder import Campaign
+from onnes.campaign.funnels import load_funnel
+from onnes.crystals.schema import is_open
+from onnes.errors import ConfigError, CrystalError
+from onnes.flow.local import LocalEngine
+from onnes.tools.inputs import Crystals, as_table
+from onnes.tools.progress import Silent
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from onnes.campaign.report_data import ReportData
+    from onnes.flow.engine import Engine, Observer
+    from onnes.flow.funnel import Funnel
+    from onnes.tools.result import CrystalTable
+
+
+@dataclass(frozen=True, eq=False)
+class CampaignResult:
+    """What a campaign left behind.
+
+    Attributes
+    ----------
+    folder
+        The campaign folder.
+    report
+        Index page of the report.
+    data
+        Its numbers: ``candidates`` are the ranked survivors, ``stages`` the counts.
+    """
+
+    folder: Path
+    report: Path
+    data: ReportData
+
+    @property
+    def table(self) -> CrystalTable:
+        """Every row where it stopped."""
+        from onnes.tools.inputs import wrap  # noqa: PLC0415
+
+        return wrap(Campaign.open(self.folder).results)
+
+    @property
+    def n_failed(self) -> int:
+        """Rows with an error."""
+        return self.data.n_failed
+
+
+def screen(
+    crystals: Crystals,
+    out: str | Path,
+    *,
+    funnel: str | Funnel = "default",
+    min_tc_K: float | None = None,  # noqa: N803 - the unit is part of the name
+    max_e_above_hull_eV_per_atom: float | None = None,  # noqa: N803
+    title: str | None = None,
+    workers: int | None = None,
+    device: str = "cpu",
+    seed: int = 0,
+    top: int = 50,
+    engine: Engine | None = None,
+    observer: Observer | None = None,
+    request: dict[str, Any] | None = None,
+) -> CampaignResult:
+    """Run a funnel over crystals and keep everything in a campaign folder.
+
+    Parameters
+    ----------
+    crystals
+        See `onnes.tools.inputs.as_table`.
+    out
+        Campaign folder. The same call again goes on where the last one stopped.
+    funnel
+        Name of a shipped funnel, a TOML file, or a `Funnel`.
+    min_tc_K, max_e_above_hull_eV_per_atom
+        Instead of the bounds of the funnel's steps ``tc`` and ``near-hull``.
+    title
+        Of the report.
+    workers
+        Worker processes; by default one a core.
+    device
+        ``cpu`` or ``cuda``.
+    seed
+        For any random operation.
+    top
+        Survivors that get a page of their own.
+    engine, observer
+        Instead of the local engine; whoever wants to know how it goes.
+    request
+        What the user asked for, kept in ``campaign.toml``.
+
+    Raises
+    ------
+    ConfigError
+        When ``out`` holds another campaign.
+    """
+    steps = load_funnel(funnel) if isinstance(funnel, str) else funnel
+    changes: dict[str, dict[str, Any]] = {}
+    if min_tc_K is not None:
+        changes["tc"] = {"min": min_tc_K}
+        quick = next((step for step in steps.steps if step.name == "quick-tc"), None)
+        if quick is not None and quick.settings["min"] > min_tc_K:
+            changes["quick-tc"] = {"min": min_tc_K / 2}
+    if max_e_above_hull_eV_per_atom is not None:
+        changes["near-hull"] = {"max": max_e_above_hull_eV_per_atom}
+    steps = steps.with_settings(changes)
+    steps.build()
+    table = as_table(crystals)
+    if not table.num_rows:
+        raise CrystalError("there is no crystal to screen")
+    campaign = Campaign.create(
+        out, table, steps, title=title or f"Screening of {table.num_rows} crystals", seed=seed, request=request or {}
+    )
+    watching = observer or Silent()
+    if engine is not None:
+        campaign.run(engine, watching, device=device)
+    else:
+        with LocalEngine(workers) as local:
+            campaign.run(local, watching, device=device)
+    return report(campaign.folder, top=top)
+
+
+def discover(
+    parents: Crystals | None = None,
+    *,
+    elements: Sequence[str] = (),
+    out: str | Path = "campaign",
+    fixed: Sequence[str] = (),
+    exclude: Sequence[str] | None = None,
+    prototypes: Sequence[str] | None = None,
+    max_atoms: int = 12,
+    max_substituted: int | None = None,
+    limit: int | None = None,
+    seed: int = 0,
+    **screening: Any,  # noqa: ANN401 - arguments of screen
+) -> CampaignResult:
+    """Propose candidates, screen them, write the report.
+
+    Parameters
+    ----------
+    parents, elements, fixed, exclude, prototypes, max_atoms, max_substituted, limit, seed
+        See `onnes.tools.crystals.propose`.
+    out
+        Campaign folder.
+    **screening
+        Further arguments of `screen`.
+
+    Raises
+    ------
+    ConfigError, CrystalError
+        When nothing can be proposed.
+    """
+    from onnes.tools.crystals import propose  # noqa: PLC0415 - pymatgen is slow to import
+
+    if (parents is None) == (not elements):
+        raise ConfigError("give either parents to substitute in, or elements to decorate prototypes with")
+    table = propose(
+        parents,
+        elements=elements,
+        fixed=fixed,
+        exclude=exclude,
+        prototypes=prototypes,
+        max_atoms=max_atoms,
+        max_substituted=max_substituted,
+        limit=limit,
+        seed=seed,
+    ).table
+    if not is_open(table).any():
+        raise CrystalError("no candidate could be made; allow more elements or more atoms")
+    what = ", ".join(elements) if elements else ", ".join(sorted({str(p) for p in table["parent_id"].to_pylist() if p}))
+    request = {"method": "prototypes" if elements else "neighbour substitution", "of": what}
+    return screen(table, out, seed=seed, **{"title": f"Candidates from {what}", "request": request, **screening})
+
+
+def report(folder: str | Path, *, top: int = 50) -> CampaignResult:
+    """Write the report of a campaign and return its numbers.
+
+    Parameters
+    ----------
+    folder
+        Campaign folder that has results.
+    top
+        Survivors that get a page of their own.
+    """
+    from onnes.campaign.report import write_report  # noqa: PLC0415 - matplotlib is slow to import
+
+    campaign = Campaign.open(folder)
+    data = campaign.report_data(top=top)
+    return CampaignResult(campaign.folder, write_report(campaign.folder, data, campaign.results), data)

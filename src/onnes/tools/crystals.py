@@ -1,0 +1,244 @@
+"""Tools on crystals in hand: predict, relax, hull, propose."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from onnes.crystals.schema import is_open, values, with_columns
+from onnes.errors import ConfigError
+from onnes.tools.inputs import Crystals, as_table, wrap
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from onnes.tools.result import CrystalTable
+
+Progress = Any
+"""Called with the number of rows done since the last call, or None."""
+
+
+def predict(
+    crystals: Crystals,
+    *,
+    relax: bool = False,
+    hull: bool = True,
+    model: str = "structure",
+    potential: str = "sevennet-0",
+    reference: str | None = None,
+    device: str = "cpu",
+    on_rows: Callable[[int], None] | None = None,
+) -> CrystalTable:
+    """Predict superconductivity, stability, metallicity and domain.
+
+    Parameters
+    ----------
+    crystals
+        See `onnes.tools.inputs.as_table`.
+    relax
+        Relax first; otherwise every number belongs to the given geometry (column ``geometry``).
+    hull
+        Place the crystals on the hull as well (needs the energy of ``potential``, which the features bring along).
+    model
+        Superconductivity model: a shipped name or a folder.
+    potential, reference
+        Who relaxes, and the reference file instead of the shipped one.
+    device
+        ``cpu`` or ``cuda``.
+    on_rows
+        Called with the number of crystals done since the last call.
+
+    Returns
+    -------
+    CrystalTable
+        The same rows in the same order, with columns added; a row that cannot be computed has ``error``.
+
+    Examples
+    --------
+    >>> import onnes
+    >>> from onnes.crystals.known import known_crystal
+    >>> table = onnes.predict([known_crystal("Nb3Sn"), known_crystal("Si")])
+    >>> table["tc_K"][0] > 5 and table["is_metal_probability"][1] < 0.5
+    True
+    """
+    from onnes.models.prediction import predict_table  # noqa: PLC0415 - torch is slow to import
+
+    table = _relaxed(as_table(crystals), potential, device, None) if relax else as_table(crystals)
+    table = predict_table(table, model=model, device=device, on_rows=on_rows)
+    return wrap(_on_hull(table, potential, reference, strict=False) if hull else table)
+
+
+def relax(
+    crystals: Crystals,
+    *,
+    potential: str = "sevennet-0",
+    device: str = "cpu",
+    on_rows: Callable[[int], None] | None = None,
+    **settings: Any,  # noqa: ANN401 - fields of RelaxSettings
+) -> CrystalTable:
+    """Relax positions and cell.
+
+    Parameters
+    ----------
+    crystals
+        See `onnes.tools.inputs.as_table`.
+    potential
+        ``sevennet-0`` (default), ``sevennet-l3i5`` or ``chgnet``.
+    device
+        ``cpu`` or ``cuda``.
+    on_rows
+        Called with the number of crystals done since the last call.
+    **settings
+        Fields of `onnes.potentials.relaxation.RelaxSettings`, such as ``fmax_eV_per_A`` or ``pressure_GPa``.
+
+    Returns
+    -------
+    CrystalTable
+        Relaxed geometry, energy, steps; the geometry before in ``input_lattice`` and ``input_frac_coords``.
+    """
+    return wrap(_relaxed(as_table(crystals), potential, device, on_rows, **settings))
+
+
+def hull(
+    crystals: Crystals,
+    *,
+    relax: bool = False,
+    potential: str = "sevennet-0",
+    reference: str | None = None,
+    device: str = "cpu",
+    on_rows: Callable[[int], None] | None = None,
+) -> CrystalTable:
+    """Formation energy and energy above the convex hull.
+
+    Parameters
+    ----------
+    crystals
+        See `onnes.tools.inputs.as_table`. Rows that hold an energy already keep it.
+    relax
+        Relax first; otherwise the energy at the given geometry is used.
+    potential, reference
+        Whose energies, and the reference file instead of the shipped one.
+    device
+        ``cpu`` or ``cuda``.
+    on_rows
+        Called with the number of crystals done since the last call.
+
+    Raises
+    ------
+    ReferenceMismatch
+        When the energies come from another potential than the reference's.
+    """
+    table = as_table(crystals)
+    table = _relaxed(table, potential, device, on_rows) if relax else _with_energies(table, potential, device, on_rows)
+    return wrap(_on_hull(table, potential, reference, strict=True))
+
+
+def propose(
+    parents: Crystals | None = None,
+    *,
+    elements: Sequence[str] = (),
+    fixed: Sequence[str] = (),
+    exclude: Sequence[str] | None = None,
+    prototypes: Sequence[str] | None = None,
+    max_atoms: int = 12,
+    max_substituted: int | None = None,
+    limit: int | None = None,
+    seed: int = 0,
+) -> CrystalTable:
+    """Propose candidate crystals.
+
+    Parameters
+    ----------
+    parents
+        Crystals whose Wyckoff sites get neighbouring elements of the periodic table; or none, with ``elements``.
+    elements
+        Elements that decorate structure types, when there are no parents.
+    fixed
+        Elements of the parents that stay.
+    exclude
+        Elements never put in (default: noble gases, radioactive ones).
+    prototypes
+        Structure types to decorate (default: all).
+    max_atoms
+        Atoms in the primitive cell at most.
+    max_substituted
+        Wyckoff orbits changed at once at most.
+    limit, seed
+        Random sample of that size.
+
+    Examples
+    --------
+    >>> import onnes
+    >>> len(onnes.propose(elements=["Nb", "N"], prototypes=["B1"]))
+    1
+    """
+    from onnes.propose.sources import ProposalRequest  # noqa: PLC0415 - pymatgen is slow to import
+    from onnes.propose.sources import propose as run  # noqa: PLC0415
+
+    if (parents is None) == (not elements):
+        raise ConfigError("give either parents to substitute in, or elements to decorate prototypes with")
+    common: dict[str, Any] = {"max_atoms": max_atoms, "limit": limit, "seed": seed}
+    if parents is None:
+        request = ProposalRequest(
+            method="prototype",
+            elements=tuple(elements),
+            prototypes=None if prototypes is None else tuple(prototypes),
+            **common,
+        )
+    else:
+        if exclude is not None:
+            common["exclude_elements"] = tuple(exclude)
+        request = ProposalRequest(
+            method="neighbour",
+            parents=as_table(parents),
+            fixed_elements=tuple(fixed),
+            max_substituted=max_substituted,
+            **common,
+        )
+    return wrap(run(request))
+
+
+def write(result: CrystalTable, path: str | Path) -> None:
+    """Write a result to a file; the suffix decides the format."""
+    from onnes.crystals.writers import write_crystals  # noqa: PLC0415
+
+    write_crystals(result.table, path)
+
+
+def _relaxed(
+    table: pa.Table, potential: str, device: str, on_rows: Callable[[int], None] | None, **settings: Any
+) -> pa.Table:
+    from onnes.potentials.potential import load_potential  # noqa: PLC0415 - torch is slow to import
+    from onnes.potentials.relaxation import RelaxSettings  # noqa: PLC0415
+    from onnes.potentials.tables import relax_table  # noqa: PLC0415
+
+    return relax_table(table, load_potential(potential, device=device), RelaxSettings(**settings), on_rows=on_rows)
+
+
+def _with_energies(
+    table: pa.Table, potential: str, device: str, on_rows: Callable[[int], None] | None
+) -> pa.Table:
+    """Fill energies at the given geometry where the table holds none."""
+    from onnes.potentials.potential import load_potential  # noqa: PLC0415 - torch is slow to import
+    from onnes.potentials.tables import evaluate_table  # noqa: PLC0415
+
+    return evaluate_table(table, load_potential(potential, device=device), on_rows=on_rows)
+
+
+def _on_hull(table: pa.Table, potential: str, reference: str | None, *, strict: bool) -> pa.Table:
+    """Place the open rows; without ``strict`` a row that has no place keeps its other numbers."""
+    from onnes.flow.stage import StageContext  # noqa: PLC0415
+    from onnes.physics.stages import HullSettings, HullStage  # noqa: PLC0415
+
+    rows = np.flatnonzero(is_open(table))
+    stage = HullStage(HullSettings(potential=potential, reference=reference))
+    placed = stage.apply(table.take(pa.array(rows)), StageContext("hull"))
+    columns: dict[str, list[Any]] = {}
+    for name in (*stage.writes, *(("error",) if strict else ())):
+        columns[name] = values(table, name)
+        for row, value in zip(rows, values(placed, name), strict=True):
+            columns[name][row] = value
+    return with_columns(table, columns)

@@ -1,0 +1,75 @@
+"""What this installation can do, and whether its weights are what they should be."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib import metadata
+from typing import Any
+
+import onnes
+from onnes.errors import ConfigError, ModelError
+from onnes.flow.local import available_cores
+from onnes.models.weights import weight_names, weights_sha256
+from onnes.physics.reference import Reference
+from onnes.potentials.fingerprints import potential_sha256
+from onnes.potentials.potential import DEFAULT_POTENTIAL, potential_names
+
+_PACKAGES = ("torch", "sevenn", "chgnet", "e3nn", "pymatgen", "ase", "moyopy", "spglib", "vesin", "pyarrow", "numpy", "sqlalchemy")
+
+
+def examine() -> dict[str, Any]:
+    """Versions, weights with sha256, potentials, reference, threads and devices; each fault in words under ``faults``."""
+    faults: list[str] = []
+    packages: dict[str, str] = {}
+    for name in _PACKAGES:
+        try:
+            packages[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            packages[name] = "missing"
+            faults.append(f"package {name} is missing: pip install {name}")
+
+    def checked(function: Any, name: str) -> str:  # noqa: ANN401 - a fingerprint function
+        try:
+            return str(function(name))
+        except (ModelError, ConfigError, OSError) as error:
+            faults.append(str(error))
+            return f"unusable: {error}"
+
+    models = {name: checked(weights_sha256, name) for name in weight_names()}
+    if not models:
+        faults.append("no weights are installed; install the package again")
+    potentials = {name: checked(potential_sha256, name) for name in potential_names()}
+    reference: dict[str, Any] = {}
+    try:
+        known = Reference.shipped(DEFAULT_POTENTIAL)
+        reference = {
+            "name": known.name,
+            "sha256": known.sha256,
+            "phases": known.table.num_rows,
+            "with_energy": known.table.num_rows - known.table["energy_eV_per_atom"].null_count,
+            **known.notes,
+        }
+    except (ConfigError, OSError) as error:
+        faults.append(str(error))
+    return {
+        "onnes": onnes.__version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": packages,
+        "models": models,
+        "potentials": potentials,
+        "reference": reference,
+        "cores": available_cores(),
+        "threads_per_process": os.environ.get("OMP_NUM_THREADS", "not set"),
+        "cuda": _cuda(),
+        "faults": faults,
+    }
+
+
+def _cuda() -> str:
+    try:
+        import torch  # noqa: PLC0415 - slow, and may be missing
+    except ImportError:
+        return "torch is missing"
+    return torch.cuda.get_device_name(0) if torch.cuda.is_available() else "none"

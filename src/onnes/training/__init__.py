@@ -1,0 +1,1 @@
+"""Data sets and splits, the one trainer, benchmarks. Maintenance: not needed to use the package."""

@@ -1,0 +1,141 @@
+"""Structure types decorated with elements."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from onnes.crystals.batch import CrystalBatch
+from onnes.crystals.known import known_crystal
+from onnes.crystals.schema import values
+from onnes.crystals.symmetry import describe
+from onnes.errors import ConfigError
+from onnes.propose.prototypes import prototype, prototype_candidates, prototype_names, replay_prototype
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+SPACE = ["Nb", "Zr", "Hf", "N", "C"]
+# Atoms in the primitive cell and composition of the types, from the literature.
+CELLS = {
+    "A1": 1, "A2": 1, "A3": 2, "A15": 8, "B1": 2, "B2": 2, "Bh": 2, "B8_1": 4, "B27": 8, "B33": 4, "C1": 3, "C6": 3,
+    "C11_b": 3, "C14": 12, "C15": 6, "C16": 6, "C22": 9, "C32": 3, "L1_0": 2, "L1_2": 4, "L1_prime": 5, "D0_3": 4,
+    "D0_19": 8, "D0_22": 4, "D2_d": 6, "D5_a": 10, "D8_8": 16, "L2_1": 4, "C1_b": 3, "E2_1": 5, "D5_a_ternary": 10,
+    "D1_3": 5, "MAX_211": 8, "C22_ternary": 9,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def candidates() -> pa.Table:
+    return prototype_candidates(SPACE)
+
+
+def test_the_list_is_the_one_tested() -> None:
+    assert set(prototype_names()) == set(CELLS)
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_types_have_their_symmetry_and_size(name: str) -> None:
+    kind = prototype(name)
+    assert len(kind.frac_coords) == CELLS[name]
+    made = kind.decorated(np.array([41, 13, 6])[: len(kind.species)])
+    assert describe(made.lattice, made.frac_coords, made.atomic_numbers).space_group == kind.space_group
+
+
+def test_no_two_types_share_a_label() -> None:
+    labels = []
+    for name in prototype_names():
+        kind = prototype(name)
+        made = kind.decorated(np.array([4, 5, 6])[: len(kind.species)])
+        labels.append(describe(made.lattice, made.frac_coords, made.atomic_numbers).prototype)
+    assert len(set(labels)) == len(labels)
+
+
+@pytest.mark.parametrize(
+    ("known", "name", "elements"),
+    [("Nb3Sn", "A15", "Nb Sn"), ("Be2Nb3", "D5_a", "Nb Be"), ("NbBe2", "C15", "Nb Be"), ("NbB", "B33", "Nb B"),
+     ("MgB2", "C32", "Mg B"), ("MgCNi3", "E2_1", "Mg C Ni"), ("BaFe2As2", "D1_3", "Ba Fe As")],
+)  # fmt: skip
+def test_decorating_gives_known_crystals_back(known: str, name: str, elements: str) -> None:
+    structure = known_crystal(known, primitive=True)
+    numbers = [site.specie.Z for site in structure]
+    expected = describe(structure.lattice.matrix, structure.frac_coords, numbers).prototype
+    table = prototype_candidates(elements.split(), prototypes=[name])
+    assert expected in values(table, "prototype")
+    made = CrystalBatch.from_table(table).crystal(values(table, "prototype").index(expected))
+    assert abs(np.linalg.det(made[0])) == pytest.approx(structure.volume, rel=0.1)
+
+
+def test_count_of_a_space_of_five_elements(candidates: pa.Table) -> None:
+    single, pairs, triples = 5, 5 * 4, 5 * 4 * 3
+    halves = {"B1": 2, "B2": 2, "Bh": 2, "L1_0": 2, "L2_1": 2, "C1_b": 2}  # two sites are alike without their elements
+    expected = sum(
+        (single, pairs, triples)[len(prototype(name).species) - 1] // halves.get(name, 1)
+        for name in prototype_names()
+        if CELLS[name] <= 12
+    )
+    assert candidates.num_rows == expected == 795
+    assert values(candidates, "error") == [None] * expected
+    assert len(set(values(candidates, "id"))) == len(set(values(candidates, "crystal_hash"))) == expected
+    assert max(values(candidates, "n_atoms")) == 12
+
+
+def test_rows_can_be_replayed(candidates: pa.Table) -> None:
+    for i in range(0, candidates.num_rows, 53):
+        lattice, frac, numbers = CrystalBatch.from_table(candidates.slice(i, 1)).crystal(0)
+        made = replay_prototype(values(candidates, "how")[i])
+        np.testing.assert_allclose(made.lattice.matrix, lattice, atol=1e-10)
+        np.testing.assert_allclose(made.frac_coords, frac, atol=1e-10)
+        assert [site.specie.Z for site in made] == numbers.tolist()
+
+
+def test_how_names_the_type_and_its_elements() -> None:
+    table = prototype_candidates(["Nb", "Sn"], prototypes=["A15"])
+    found = [json.loads(how) for how in values(table, "how")]
+    assert {"op": "prototype", "prototype": "A15", "elements": {"A": "Nb", "B": "Sn"}} in found
+    assert values(table, "parent_id") == [None, None]
+    assert set(values(table, "source")) == {"prototype"}
+
+
+def test_the_order_of_the_elements_does_not_matter(candidates: pa.Table) -> None:
+    assert prototype_candidates([*reversed(SPACE), "Nb"]).equals(candidates)
+
+
+def test_both_occupations_of_a_type_with_one_letter_are_kept() -> None:
+    table = prototype_candidates(["Nb", "B"], prototypes=["B33"])
+    assert table.num_rows == 2
+    assert len(set(values(table, "prototype"))) == 1
+
+
+def test_a_limit_draws_a_sample_that_the_seed_fixes(candidates: pa.Table) -> None:
+    first, again, other = (prototype_candidates(SPACE, limit=30, seed=seed) for seed in (4, 4, 5))
+    assert first.num_rows == 30
+    assert first.equals(again)
+    assert first["id"] != other["id"]
+    order = values(candidates, "id")
+    assert values(first, "id") == [name for name in order if name in set(values(first, "id"))]
+
+
+def test_larger_types_on_request() -> None:
+    table = prototype_candidates(["Mn", "Si"], max_atoms=16)
+    assert any(json.loads(how)["prototype"] == "D8_8" for how in values(table, "how"))
+
+
+@pytest.mark.parametrize(
+    ("elements", "settings", "message"),
+    [
+        (["Nb", "Qx"], {}, "'Qx'"),
+        (["Nb", "He"], {}, "He"),
+        (["Nb"], {"prototypes": ["A16"]}, "A15"),
+        (["Nb"], {"prototypes": ["A15"]}, "no structure type"),
+        ([], {}, "no structure type"),
+        (["Nb"], {"limit": 0}, "limit"),
+        (["Nb", "Bk"], {}, "97"),
+    ],
+)
+def test_wrong_settings_are_refused(elements: list[str], settings: dict, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        prototype_candidates(elements, **settings)

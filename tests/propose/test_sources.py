@@ -1,0 +1,80 @@
+"""The one face of the room."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from onnes.crystals.known import known_crystal, known_table
+from onnes.crystals.schema import values
+from onnes.errors import ConfigError, CrystalError
+from onnes.propose.sources import ProposalRequest, propose, replay
+
+
+def test_parents_from_a_file_and_from_memory_agree(pytestconfig: pytest.Config) -> None:
+    path = pytestconfig.rootpath / "examples" / "Be2Nb3.cif"
+    from_file = propose(ProposalRequest(method="neighbour", parents=(path,), fixed_elements=("Be",)))
+    in_memory = propose(ProposalRequest(method="neighbour", parents=known_table(["Be2Nb3"]), fixed_elements=("Be",)))
+    assert values(from_file, "prototype") == values(in_memory, "prototype")
+    assert from_file.num_rows == 80
+
+
+def test_prototypes_through_the_same_face() -> None:
+    table = propose(ProposalRequest(method="prototype", elements=("Nb", "N"), prototypes=("B1", "A2")))
+    assert table.num_rows == 3
+    assert propose(ProposalRequest(method="prototype", elements=("Nb", "N"), limit=5)).num_rows == 5
+
+
+def test_settings_reach_the_substitution() -> None:
+    request = ProposalRequest(
+        method="neighbour", parents=known_table(["Be2Nb3"]), exclude_elements=("Hf",), max_substituted=1, limit=100
+    )
+    assert propose(request).num_rows == 7 + 7 + 4
+
+
+def test_the_request_is_frozen_and_strict() -> None:
+    request = ProposalRequest(method="prototype", elements=("Nb",))
+    with pytest.raises(ValidationError):
+        request.seed = 1  # pyright: ignore[reportAttributeAccessIssue]
+    with pytest.raises(ValidationError, match="elemnts"):
+        ProposalRequest(method="prototype", elemnts=("Nb",))  # pyright: ignore[reportCallIssue]
+    with pytest.raises(ValidationError):
+        ProposalRequest(method="prototype", elements=("Nb",), limit=0)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"method": "neighbour"}, "needs parents"),
+        ({"method": "prototype"}, "needs elements"),
+        ({"method": "prototype", "elements": ("Nb",), "fixed_elements": ("Be",)}, "no use for fixed_elements"),
+        ({"method": "neighbour", "parents": (Path("a.cif"),), "elements": ("Nb",)}, "no use for elements"),
+    ],
+)
+def test_what_does_not_belong_together_is_refused(settings: dict, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        ProposalRequest(**settings)
+
+
+def test_no_usable_parent_is_an_error_that_says_why(tmp_path: Path) -> None:
+    (tmp_path / "empty.cif").write_text("")
+    with pytest.raises(CrystalError, match=r"empty\.cif"):
+        propose(ProposalRequest(method="neighbour", parents=(tmp_path / "empty.cif",)))
+    with pytest.raises(CrystalError, match="28 atoms"):
+        propose(ProposalRequest(method="neighbour", parents=known_table(["HfBe13"])))
+
+
+def test_replay_covers_both_methods() -> None:
+    parent = known_crystal("Be2Nb3")
+    how = '{"op":"neighbour","sites":{"2a":"Hf"}}'
+    assert replay(parent, how).composition.alphabetical_formula == "Be4 Hf2 Nb4"
+    how = '{"elements":{"A":"Nb","B":"N"},"op":"prototype","prototype":"B1"}'
+    assert replay(None, how).composition.reduced_formula == "NbN"
+
+
+@pytest.mark.parametrize("how", ['{"op":"neighbour","sites":{"2a":"Hf"}}', '{"op":"dream"}', "{}"])
+def test_what_cannot_be_replayed_is_refused(how: str) -> None:
+    with pytest.raises(ConfigError):
+        replay(None, how)
