@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 import importlib
+import sys
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from onnes.version import __version__
 
-__all__ = ["discover", "hull", "predict", "propose", "relax", "report", "screen"]
+__all__ = ["__version__", "discover", "hull", "predict", "propose", "relax", "report", "screen"]
 
 if TYPE_CHECKING:
     from onnes.tools.campaigns import discover, report, screen
     from onnes.tools.crystals import hull, predict, propose, relax
 
 
-def __getattr__(name: str) -> Any:  # noqa: ANN401 - module attribute
+def __getattr__(name: str) -> Any:
     """Look the public functions up in the tool registry when they are first used, so that importing stays cheap."""
     if name in __all__:
         registry = importlib.import_module("onnes.tools.registry")
         return registry.tool(name).function()
     raise AttributeError(f"module 'onnes' has no attribute {name!r}")
+
+
+class _Package(ModuleType):
+    def __setattr__(self, name: str, value: object) -> None:
+        # The import of the room `onnes.propose` would put the room where the function of that name belongs.
+        if not (name in __all__ and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

@@ -15,7 +15,7 @@ class ModelError(OnnesError):
     """A learned model or a potential is missing, damaged, or asked for something it cannot do."""
 
 
-class ReferenceMismatch(OnnesError):  # noqa: N818 - the name is fixed by the design
+class ReferenceMismatch(OnnesError):
     """Energies of two origins were about to be compared."""
 
 

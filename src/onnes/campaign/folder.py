@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import pyarrow.parquet as pq
 import tomlkit
 
-import onnes
 from onnes.campaign.funnels import register_builtin_stages
 from onnes.campaign.ledger import Ledger
 from onnes.campaign.report_data import ReportData, StageCount, report_data
@@ -19,6 +18,7 @@ from onnes.errors import ConfigError
 from onnes.flow.engine import Engine, Observer, StageRun, StepOutcome, run_funnel
 from onnes.flow.funnel import Funnel
 from onnes.flow.shards import parquet_bytes, read_parquet, write_bytes
+from onnes.version import __version__
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -43,7 +43,9 @@ class Campaign:
         """Open an existing campaign; raises ConfigError when the folder holds none."""
         folder = Path(folder)
         if not (folder / SETTINGS).is_file():
-            raise ConfigError(f"{folder} is no campaign: it has no {SETTINGS}; make one with `onnes screen` or `discover`")
+            raise ConfigError(
+                f"{folder} is no campaign: it has no {SETTINGS}; make one with `onnes screen` or `discover`"
+            )
         return cls(folder)
 
     @classmethod
@@ -61,19 +63,20 @@ class Campaign:
         settings = {
             "title": title,
             "seed": seed,
-            "request": {k: v for k, v in request.items() if v is not None},
+            "request": request,
             "funnel": funnel.model_dump(mode="json"),
         }
         data = parquet_bytes(table)
         settings["input_sha256"] = hashlib.sha256(data).hexdigest()
+        settings = _storable(settings)
         if (campaign.folder / SETTINGS).exists():
-            if json.loads(json.dumps(campaign.settings)) != json.loads(json.dumps(settings)):
+            if _storable(campaign.settings) != settings:
                 raise ConfigError(
                     f"{campaign.folder} holds a campaign with other crystals or other settings; give another --out, "
                     "or remove the folder"
                 )
             return campaign
-        if campaign.folder.exists() and any(campaign.folder.iterdir()):
+        if campaign.folder.exists() and any(not _is_ours(path) for path in campaign.folder.iterdir()):
             raise ConfigError(f"{campaign.folder} is not empty and holds no campaign; give another --out")
         campaign.folder.mkdir(parents=True, exist_ok=True)
         write_bytes(data, campaign.folder / INPUT)
@@ -104,7 +107,7 @@ class Campaign:
         settings = self.settings
         ledger = Ledger(self.folder / LEDGER)
         try:
-            ledger.record_event("run started", device=device, version=onnes.__version__)
+            ledger.record_event("run started", device=device, version=__version__)
             result = run_funnel(
                 pq.read_table(self.folder / INPUT),
                 self.funnel,
@@ -153,14 +156,14 @@ class Campaign:
 
     def write_report(self, *, top: int = 50) -> Path:
         """Write ``report/`` and return its index page."""
-        from onnes.campaign.report import write_report  # noqa: PLC0415 - matplotlib is slow to import
+        from onnes.campaign.report import write_report
 
         return write_report(self.folder, self.report_data(top=top), self.results)
 
     def _meta(self) -> dict[str, str]:
         """Provenance for the report: what made the numbers, from the ledger."""
         settings = self.settings
-        meta = {"title": settings["title"], "onnes": onnes.__version__, "funnel": settings["funnel"]["name"]}
+        meta = {"title": settings["title"], "onnes": __version__, "funnel": settings["funnel"]["name"]}
         meta["seed"] = str(settings["seed"])
         meta |= {f"request: {name}": str(value) for name, value in sorted(settings["request"].items())}
         meta["input sha256"] = settings["input_sha256"]
@@ -186,8 +189,24 @@ class _Recorder:
         self._observer.rows_done(rows)
 
     def step_finished(self, outcome: StepOutcome, runs: list[StageRun]) -> None:
-        self._ledger.record_runs([_relative(run, self._folder) for run in runs], onnes.__version__)
+        self._ledger.record_runs([_relative(run, self._folder) for run in runs], __version__)
         self._observer.step_finished(outcome, runs)
+
+
+def _storable(value: Any) -> Any:
+    """Bring settings to what TOML can hold: plain values, and no None, which is what a missing key means there."""
+    return _without_none(json.loads(json.dumps(value, default=str)))
+
+
+def _without_none(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _without_none(v) for k, v in value.items() if v is not None}
+    return [_without_none(v) for v in value if v is not None] if isinstance(value, list) else value
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether a file is what a `create` that was killed before its last step leaves behind."""
+    return path.name == INPUT or (path.name.startswith((f".{INPUT}.", f".{SETTINGS}.")) and path.suffix == ".tmp")
 
 
 def _relative(run: StageRun, folder: Path) -> StageRun:

@@ -6,7 +6,7 @@ import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Column, Float, Integer, MetaData, String, Table, create_engine, event, select
+from sqlalchemy import URL, Column, Float, Integer, MetaData, String, Table, create_engine, event, select
 from sqlalchemy.dialects.sqlite import insert
 
 if TYPE_CHECKING:
@@ -56,10 +56,10 @@ class Ledger:
     """
 
     def __init__(self, path: Path) -> None:
-        self._engine = create_engine(f"sqlite:///{path}")
+        self._engine = create_engine(URL.create("sqlite", database=str(path)))
 
         @event.listens_for(self._engine, "connect")
-        def _settings(connection: Any, _: object) -> None:  # noqa: ANN401 - a DBAPI connection
+        def _settings(connection: Any, _: object) -> None:
             connection.execute("PRAGMA journal_mode=WAL")
 
         _META.create_all(self._engine)
@@ -79,9 +79,13 @@ class Ledger:
         with self._engine.begin() as connection:
             connection.execute(insert(_RUNS).on_conflict_do_nothing(), rows)
 
-    def record_event(self, what: str, **details: Any) -> None:  # noqa: ANN401 - JSON values
+    def record_event(self, what: str, **details: Any) -> None:
         """Append an event."""
-        row = {"at": datetime.now(UTC).isoformat(timespec="seconds"), "what": what, "details": json.dumps(details, default=str)}
+        row = {
+            "at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "what": what,
+            "details": json.dumps(details, default=str),
+        }
         with self._engine.begin() as connection:
             connection.execute(insert(_EVENTS), [row])
 

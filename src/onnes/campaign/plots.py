@@ -58,9 +58,9 @@ def tc_against_hull(survivors: Sequence[Survivor], *, mu_star: float | None = No
     if not points:
         return ""
     # Figure with its own canvas: pyplot would keep global state.
-    from matplotlib import rc_context  # noqa: PLC0415 - slow to import
-    from matplotlib.backends.backend_svg import FigureCanvasSVG  # noqa: PLC0415
-    from matplotlib.figure import Figure  # noqa: PLC0415
+    from matplotlib import rc_context
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
 
     style: dict[Any, Any] = {
         "svg.hashsalt": "onnes",

@@ -177,7 +177,7 @@ def _crystals(data: ReportData, results: pa.Table) -> CrystalBatch:
 
 
 def _drawing_and_cif(crystals: CrystalBatch, place: int) -> tuple[Markup, str]:
-    from pymatgen.io.cif import CifWriter  # noqa: PLC0415 - slow to import
+    from pymatgen.io.cif import CifWriter
 
     drawing = draw_cell(*crystals.crystal(place))
     structure = crystals.select([place]).to_structures()[0]

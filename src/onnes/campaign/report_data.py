@@ -14,8 +14,9 @@ from moyopy import Cell as MoyoCell
 from moyopy import MoyoDataset, SpaceGroupType
 from pydantic import BaseModel, ConfigDict
 
-from onnes.campaign.report_text import COLUMN_TEXT, MAGNETIC_FROM, caveats, summary
+from onnes.campaign.report_text import COLUMN_TEXT, caveats, summary
 from onnes.crystals.schema import is_open, values
+from onnes.models.superconductivity import MAGNETIC_MUB
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -289,7 +290,7 @@ def _candidate(rank: int, row: dict[str, Any], writers: Mapping[str, str]) -> Ca
     before = None
     if row.get("input_lattice") and row.get("input_frac_coords"):
         before = _cell(row["input_lattice"], row["input_frac_coords"], row, None)
-    magnetic = _number(row.get("magnetic_probability"))
+    magnetic = _number(row.get("magmom_max_muB"))
     copied = ("formula", "n_atoms", "prototype", "source", "parent_id", "how", "geometry", "is_novel", "known_as")
     return Candidate(
         rank=rank,
@@ -298,7 +299,7 @@ def _candidate(rank: int, row: dict[str, Any], writers: Mapping[str, str]) -> Ca
         name=row.get("reduced_formula") or row.get("formula") or row["id"],
         space_group=row.get("space_group"),
         space_group_symbol=_space_group_symbol(row.get("space_group")),
-        is_magnetic=None if magnetic is None else magnetic >= MAGNETIC_FROM,
+        is_magnetic=None if magnetic is None else magnetic > MAGNETIC_MUB,
         lone_system=row.get("hull_coverage") == 0,
         warnings=row.get("warnings"),
         results=results,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from onnes.crystals.schema import values
+from onnes.models.superconductivity import MAGNETIC_MUB
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from onnes.campaign.report_data import Candidate, StageCount
 
 MISSING = "–"
-MAGNETIC_FROM = 0.5  # magnetic_probability from which a crystal is flagged
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,7 @@ def caveats(ranked: pa.Table, counts: Sequence[StageCount], mu_star: float | Non
         (values(ranked, "e_above_hull_eV_per_atom").count(None), "no energy above hull"),
         (values(ranked, "in_domain").count(False), "outside the domain of the model, distrust the Tc"),
         (
-            sum(p is not None and p >= MAGNETIC_FROM for p in values(ranked, "magnetic_probability")),
+            sum(m is not None and m > MAGNETIC_MUB for m in values(ranked, "magmom_max_muB")),
             "probably magnetic, where Tc by phonons alone means little",
         ),
         (values(ranked, "relax_converged").count(False), "relaxation did not converge"),

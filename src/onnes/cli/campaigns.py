@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from onnes.cli.options import EXIT_PARTIAL, Device, Files, Json, Limit, MaxAtoms, Quiet, Seed, split
+from onnes.cli.options import EXIT_PARTIAL, Device, Files, Json, Limit, MaxAtoms, Quiet, Seed, console, split
 
 if TYPE_CHECKING:
     from onnes.tools.campaigns import CampaignResult
@@ -40,12 +40,12 @@ def discover(
     device: Device = "cpu",
     seed: Seed = 0,
     top: Top = 50,
-    json: Json = False,  # noqa: FBT002
-    quiet: Quiet = False,  # noqa: FBT002
+    json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """Propose candidates from parents (neighbours on Wyckoff sites) or elements (prototypes), screen, rank, report."""
-    from onnes.tools.campaigns import discover as run  # noqa: PLC0415 - slow to import
-    from onnes.tools.progress import Bars  # noqa: PLC0415
+    from onnes.tools.campaigns import discover as run
+    from onnes.tools.progress import Bars
 
     with Bars(quiet=quiet or json) as bars:
         result = run(
@@ -69,12 +69,12 @@ def screen(
     device: Device = "cpu",
     seed: Seed = 0,
     top: Top = 50,
-    json: Json = False,  # noqa: FBT002
-    quiet: Quiet = False,  # noqa: FBT002
+    json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """Run the funnel over your own crystals."""
-    from onnes.tools.campaigns import screen as run  # noqa: PLC0415 - slow to import
-    from onnes.tools.progress import Bars  # noqa: PLC0415
+    from onnes.tools.campaigns import screen as run
+    from onnes.tools.progress import Bars
 
     with Bars(quiet=quiet or json) as bars:
         result = run(
@@ -88,12 +88,12 @@ def screen(
 
 def report(
     campaign: Annotated[Path, typer.Argument(help="Campaign folder.", show_default=False)],
-    open_page: Annotated[bool, typer.Option("--open", help="Open the report in the web browser.")] = False,  # noqa: FBT002
+    open_page: Annotated[bool, typer.Option("--open", help="Open the report in the web browser.")] = False,
     top: Top = 50,
-    json: Json = False,  # noqa: FBT002
+    json: Json = False,
 ) -> None:
     """Write the self-contained HTML report of a campaign."""
-    from onnes.tools.campaigns import report as run  # noqa: PLC0415 - slow to import
+    from onnes.tools.campaigns import report as run
 
     result = run(campaign, top=top)
     _emit(result, json=json)
@@ -106,8 +106,7 @@ def _emit(result: CampaignResult, *, json: bool) -> None:
     if json:
         sys.stdout.write(result.data.model_dump_json(indent=1) + "\n")
         return
-    from rich.console import Console  # noqa: PLC0415 - slow to import
-    from rich.table import Table  # noqa: PLC0415
+    from rich.table import Table
 
     table = Table(box=None, header_style="bold")
     for name in ("rank", "candidate", "Tc / K", "90 %", "E_hull / eV/atom", "known as", "in domain"):
@@ -118,12 +117,12 @@ def _emit(result: CampaignResult, *, json: bool) -> None:
             str(s.rank), s.id, _number(s.tc_K, 1), f"{_number(s.tc_lo_K, 1)}–{_number(s.tc_hi_K, 1)}",
             _number(s.e_above_hull_eV_per_atom, 3), known.get(s.rank) or "–", "yes" if s.in_domain else "no",
         )  # fmt: skip
-    console = Console()
-    console.print(result.data.summary)
-    console.print(table)
-    if len(result.data.survivors) > 20:  # noqa: PLR2004
-        console.print(f"... and {len(result.data.survivors) - 20} more in the report")
-    console.print(f"report: {result.report}", soft_wrap=True)
+    out = console()
+    out.print(result.data.summary, markup=False)
+    out.print(table)
+    if len(result.data.survivors) > 20:
+        out.print(f"... and {len(result.data.survivors) - 20} more in the report")
+    out.print(f"report: {result.report}", soft_wrap=True, markup=False)
 
 
 def _number(value: float | None, digits: int) -> str:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def _bar(name: str, total: int, *, quiet: bool) -> Iterator[Callable[[int], None]]:
-    from onnes.tools.progress import Bars  # noqa: PLC0415 - slow to import
+    from onnes.tools.progress import Bars
 
     with Bars(quiet=quiet) as bars:
         bars.bar(name, total)
@@ -38,24 +38,33 @@ def _bar(name: str, total: int, *, quiet: bool) -> Iterator[Callable[[int], None
 
 def predict(
     files: Files,
-    relax: Annotated[bool, typer.Option("--relax", help="Relax first; otherwise predict at the given geometry.")] = False,  # noqa: FBT002
-    hull: Annotated[bool, typer.Option(help="Place the crystals on the convex hull as well.")] = True,  # noqa: FBT002
+    relax: Annotated[
+        bool, typer.Option("--relax", help="Relax first; otherwise predict at the given geometry.")
+    ] = False,
+    hull: Annotated[bool, typer.Option(help="Place the crystals on the convex hull as well.")] = True,
     model: Annotated[str, typer.Option(help="Superconductivity model: a shipped name or a folder.")] = "structure",
     potential: Potential = "sevennet-0",
     reference: ReferenceFile = None,
     device: Device = "cpu",
     out: Out = None,
-    json: Json = False,  # noqa: FBT002
-    quiet: Quiet = False,  # noqa: FBT002
+    json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """Predict Tc (K), lambda, omega_log (K), their spread, E above hull (eV/atom), P(metal) and domain of crystals."""
-    from onnes.tools.crystals import predict as run  # noqa: PLC0415 - slow to import
-    from onnes.tools.inputs import as_table  # noqa: PLC0415
+    from onnes.tools.crystals import predict as run
+    from onnes.tools.inputs import as_table
 
     table = as_table(files)
     with _bar("predict", table.num_rows, quiet=quiet or json) as on_rows:
         result = run(
-            table, relax=relax, hull=hull, model=model, potential=potential, reference=reference, device=device, on_rows=on_rows
+            table,
+            relax=relax,
+            hull=hull,
+            model=model,
+            potential=potential,
+            reference=reference,
+            device=device,
+            on_rows=on_rows,
         )
     emit(result, json=json, out=out)
 
@@ -66,16 +75,16 @@ def relax(
     fmax: Annotated[float, typer.Option(help="Largest force at the end (eV/Å).")] = 0.02,
     max_steps: Annotated[int, typer.Option(help="Largest number of steps.")] = 300,
     pressure: Annotated[float, typer.Option(help="Target pressure (GPa).")] = 0.0,
-    optimizer: Annotated[str, typer.Option(help="lbfgs, bfgs or fire.")] = "lbfgs",
-    keep_symmetry: Annotated[bool, typer.Option(help="Keep the space group of the start.")] = True,  # noqa: FBT002
+    optimizer: Annotated[str, typer.Option(help="bfgs, lbfgs or fire.")] = "bfgs",
+    keep_symmetry: Annotated[bool, typer.Option(help="Keep the space group of the start.")] = True,
     device: Device = "cpu",
     out: Out = None,
-    json: Json = False,  # noqa: FBT002
-    quiet: Quiet = False,  # noqa: FBT002
+    json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """Relax positions and cell of crystals."""
-    from onnes.tools.crystals import relax as run  # noqa: PLC0415 - slow to import
-    from onnes.tools.inputs import as_table  # noqa: PLC0415
+    from onnes.tools.crystals import relax as run
+    from onnes.tools.inputs import as_table
 
     table = as_table(files)
     with _bar("relax", table.num_rows, quiet=quiet or json) as on_rows:
@@ -88,17 +97,17 @@ def relax(
 
 def hull(
     files: Files,
-    relax: Annotated[bool, typer.Option("--relax", help="Relax first; otherwise use the given geometry.")] = False,  # noqa: FBT002
+    relax: Annotated[bool, typer.Option("--relax", help="Relax first; otherwise use the given geometry.")] = False,
     potential: Potential = "sevennet-0",
     reference: ReferenceFile = None,
     device: Device = "cpu",
     out: Out = None,
-    json: Json = False,  # noqa: FBT002
-    quiet: Quiet = False,  # noqa: FBT002
+    json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """Formation energy and energy above the convex hull (eV/atom) of crystals."""
-    from onnes.tools.crystals import hull as run  # noqa: PLC0415 - slow to import
-    from onnes.tools.inputs import as_table  # noqa: PLC0415
+    from onnes.tools.crystals import hull as run
+    from onnes.tools.inputs import as_table
 
     table = as_table(files)
     with _bar("hull", table.num_rows, quiet=quiet or json) as on_rows:
@@ -117,10 +126,10 @@ def propose(
     limit: Limit = None,
     seed: Seed = 0,
     out: Out = None,
-    json: Json = False,  # noqa: FBT002
+    json: Json = False,
 ) -> None:
     """Propose candidate crystals from parents or elements."""
-    from onnes.tools.crystals import propose as run  # noqa: PLC0415 - slow to import
+    from onnes.tools.crystals import propose as run
 
     result = run(
         [str(p) for p in parent] if parent else None, elements=split(elements), fixed=split(fixed),

@@ -10,10 +10,10 @@ import typer
 from onnes.cli import campaigns, crystals, maintenance
 from onnes.errors import OnnesError
 
-EXIT_USAGE, EXIT_PARTIAL, EXIT_ENVIRONMENT = 2, 3, 4
+EXIT_USAGE, EXIT_PARTIAL, EXIT_ENVIRONMENT, EXIT_STOPPED = 2, 3, 4, 130
 
 app = typer.Typer(
-    help="Find superconductors: propose crystals, relax them, keep the stable metals, predict Tc, report with evidence.",
+    help="Find superconductors: propose crystals, relax them, keep the stable metals, predict Tc, report evidence.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -33,6 +33,7 @@ def main() -> None:
     except OnnesError as error:
         sys.stderr.write(f"onnes: {error}\n")
         sys.exit(EXIT_USAGE)
-    except KeyboardInterrupt:
-        sys.stderr.write("onnes: stopped; the same command goes on where this one ended\n")
-        sys.exit(130)
+    except SystemExit as end:
+        if end.code == EXIT_STOPPED:  # what typer makes of a KeyboardInterrupt
+            sys.stderr.write("onnes: stopped; the same command goes on where this one ended\n")
+        raise

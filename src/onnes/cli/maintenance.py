@@ -17,26 +17,27 @@ if TYPE_CHECKING:
 EXIT_ENVIRONMENT = 4
 
 
-def doctor(json: Json = False) -> None:  # noqa: FBT002
+def doctor(json: Json = False) -> None:
     """Versions, weights and their sha256, potentials available, threads; exit code 4 when something is wrong."""
-    from onnes.tools.doctor import examine  # noqa: PLC0415 - slow to import
+    from onnes.tools.doctor import examine
 
     found = examine()
     if json:
         sys.stdout.write(jsonlib.dumps(found, indent=1) + "\n")
     else:
-        from rich.console import Console  # noqa: PLC0415
+        from rich.console import Console
+        from rich.markup import escape
 
         console = Console(soft_wrap=True, highlight=False)
         for name, value in found.items():
             if isinstance(value, dict):
                 console.print(f"[bold]{name}[/bold]")
                 for key, text in value.items():
-                    console.print(f"  {key:<16} {text}")
+                    console.print(f"  {key:<16} {escape(str(text))}")
             elif name != "faults":
-                console.print(f"[bold]{name}[/bold] {value}")
+                console.print(f"[bold]{name}[/bold] {escape(str(value))}")
         for fault in found["faults"]:
-            console.print(f"[red]fault[/red] {fault}")
+            console.print(f"[red]fault[/red] {escape(fault)}")
         console.print("everything is in place" if not found["faults"] else f"{len(found['faults'])} fault(s)")
     if found["faults"]:
         raise typer.Exit(EXIT_ENVIRONMENT)
@@ -49,18 +50,18 @@ def benchmark(
         list[str] | None, typer.Option("--on", help="predict: crystals; default the Alexandria training table.")
     ] = None,
     device: Device = "cpu",
-    json: Json = False,  # noqa: FBT002
-    quiet: Quiet = False,  # noqa: FBT002
+    json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """Measure accuracy or speed against a baseline of the same run, and print a Markdown table."""
-    from onnes.errors import ConfigError  # noqa: PLC0415
-    from onnes.tools.progress import Bars  # noqa: PLC0415 - slow to import
+    from onnes.errors import ConfigError
+    from onnes.tools.progress import Bars
 
     with Bars(quiet=quiet or json) as bars:
         bars.bar(what, None)
         result: Benchmark
         if what in ("tc", "metal"):
-            from onnes.training.benchmarks.models import benchmark_metal, benchmark_tc  # noqa: PLC0415
+            from onnes.training.benchmarks.models import benchmark_metal, benchmark_tc
 
             on_rows = bars.rows_done
             result = (
@@ -69,13 +70,13 @@ def benchmark(
                 else benchmark_metal(device=device, on_rows=on_rows)
             )
         elif what == "relax":
-            from onnes.training.benchmarks.speed import benchmark_relax  # noqa: PLC0415
+            from onnes.training.benchmarks.speed import benchmark_relax
 
             result = benchmark_relax(on_rows=bars.rows_done)
         elif what == "predict":
-            from onnes.crystals.readers import read_crystals  # noqa: PLC0415
-            from onnes.tools.predict_benchmark import benchmark_predict  # noqa: PLC0415
-            from onnes.training.data import data_folder  # noqa: PLC0415
+            from onnes.crystals.readers import read_crystals
+            from onnes.tools.predict_benchmark import benchmark_predict
+            from onnes.training.data import data_folder
 
             table = read_crystals(files or [str(data_folder() / "epc_dft_alexandria.parquet")])
             result = benchmark_predict(table, device=device, on_rows=bars.rows_done)
@@ -88,11 +89,11 @@ def train(
     model: Annotated[str, typer.Argument(help="structure or metal.", show_default=False)],
     out: Annotated[Path, typer.Option("--out", help="Folder for weights, configuration and model card.")],
     device: Device = "cpu",
-    quiet: Quiet = False,  # noqa: FBT002
+    quiet: Quiet = False,
 ) -> None:
     """Train a model: score it on the validation buckets, train it again on all rows, write the weights."""
-    from onnes.tools.progress import Bars  # noqa: PLC0415 - slow to import
-    from onnes.training.shipping import train_model  # noqa: PLC0415
+    from onnes.tools.progress import Bars
+    from onnes.training.shipping import train_model
 
     with Bars(quiet=quiet) as bars:
         bars.bar(f"train {model}", None)
@@ -110,14 +111,14 @@ def reference_build(
     potential: Potential = "sevennet-0",
     name: Annotated[str | None, typer.Option(help="Name shown in reports.")] = None,
     device: Device = "cpu",
-    quiet: Quiet = False,  # noqa: FBT002
+    quiet: Quiet = False,
 ) -> None:
     """Compute the energies of known crystals by one potential; the same command again goes on where it stopped."""
-    from onnes.crystals.readers import read_crystals  # noqa: PLC0415 - slow to import
-    from onnes.crystals.table import identify  # noqa: PLC0415
-    from onnes.potentials.potential import load_potential  # noqa: PLC0415
-    from onnes.potentials.reference_builder import build_reference  # noqa: PLC0415
-    from onnes.tools.progress import Bars  # noqa: PLC0415
+    from onnes.crystals.readers import read_crystals
+    from onnes.crystals.table import identify
+    from onnes.potentials.potential import load_potential
+    from onnes.potentials.reference_builder import build_reference
+    from onnes.tools.progress import Bars
 
     table = identify(read_crystals(files))
     cache = out.with_suffix(".pieces")
@@ -129,18 +130,22 @@ def reference_build(
     built.save(out)
     failed = table["error"].length() - table["error"].null_count
     missing = built.table["energy_eV_per_atom"].null_count
-    sys.stdout.write(f"{built.table.num_rows} phases written to {out}; {missing} without energy, {failed} rows unusable\n")
+    sys.stdout.write(
+        f"{built.table.num_rows} phases written to {out}; {missing} without energy, {failed} rows unusable\n"
+    )
 
 
 @reference_app.command("info")
 def reference_info(
     system: Annotated[str | None, typer.Argument(help="Chemical system, e.g. Nb-Hf-Be.")] = None,
     potential: Potential = "sevennet-0",
-    reference: Annotated[str | None, typer.Option("--reference", help="Reference file instead of the shipped one.")] = None,
+    reference: Annotated[
+        str | None, typer.Option("--reference", help="Reference file instead of the shipped one.")
+    ] = None,
 ) -> None:
     """What a reference knows: in all, or in one chemical system."""
-    from onnes.physics.hull import Hull  # noqa: PLC0415 - slow to import
-    from onnes.physics.reference import Reference  # noqa: PLC0415
+    from onnes.physics.hull import Hull
+    from onnes.physics.reference import Reference
 
     known = Reference.find(reference, potential)
     out = [f"{known.name}: {known.table.num_rows} phases, potential {known.potential}, sha256 {known.sha256[:16]}"]

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from onnes.tools.result import CrystalTable
 
 EXIT_PARTIAL = 3
@@ -38,19 +40,25 @@ def split(text: str | None) -> list[str]:
     return [part.strip() for part in (text or "").split(",") if part.strip()]
 
 
+def console() -> Console:
+    """Console for standard output; wide enough for a table when it is no terminal."""
+    from rich.console import Console
+
+    from onnes.tools.result import PAGE_WIDTH
+
+    return Console(width=None if sys.stdout.isatty() else PAGE_WIDTH)
+
+
 def emit(result: CrystalTable, *, json: bool, out: Path | None) -> None:
     """Print a result, write it where asked, and leave with code 3 when some rows failed."""
     if out is not None:
-        from onnes.tools.crystals import write  # noqa: PLC0415 - only when writing
+        from onnes.tools.crystals import write
 
         write(result, out)
     if json:
         sys.stdout.write(result.to_json() + "\n")
     elif out is None:
-        from rich.console import Console  # noqa: PLC0415 - slow to import
-
-        console = Console()
-        console.print(result.rich())
+        console().print(result.rich())
     else:
         sys.stderr.write(f"{len(result)} rows written to {out}, {result.n_failed} of them with an error\n")
     if result.n_failed:

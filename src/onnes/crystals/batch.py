@@ -133,13 +133,13 @@ class CrystalBatch:
 
     def to_structures(self) -> list[Structure]:
         """Convert to pymatgen structures."""
-        from pymatgen.core import Lattice, Structure  # noqa: PLC0415 - slow to import
+        from pymatgen.core import Lattice, Structure
 
         return [Structure(Lattice(lattice), numbers.tolist(), frac) for lattice, frac, numbers in self]
 
     def to_atoms(self) -> list[Atoms]:
         """Convert to ASE atoms, periodic in three directions."""
-        from ase import Atoms  # noqa: PLC0415 - slow to import
+        from ase import Atoms
 
         return [
             Atoms(numbers=numbers, cell=lattice, scaled_positions=frac, pbc=True) for lattice, frac, numbers in self

@@ -40,7 +40,7 @@ def guarded(work: Callable[[], Parsed], what: str, advice: str) -> Outcome:
             return work()
     except CrystalError as error:
         return error
-    except Exception as error:  # noqa: BLE001 - the row boundary: parsing libraries raise anything
+    except Exception as error:  # noqa: BLE001 - the row boundary
         text = " ".join(str(error).split())[:200]
         return CrystalError(f"{what} cannot be parsed ({type(error).__name__}: {text}). {advice}")
 
@@ -288,12 +288,12 @@ def _frame(lines: list[str]) -> Parsed:
 # --- JSON ------------------------------------------------------------------------------------------------------------
 
 
-def parse_json(text: str, max_atoms: int = MAX_ATOMS) -> Iterator[Outcome]:  # noqa: ARG001 - size is validated later
+def parse_json(text: str, max_atoms: int = MAX_ATOMS) -> Iterator[Outcome]:  # noqa: ARG001 - the size is validated later
     """Read pymatgen structures or an OPTIMADE response."""
     yield from _json_document(text)
 
 
-def parse_jsonl(text: str, max_atoms: int = MAX_ATOMS) -> Iterator[Outcome]:  # noqa: ARG001 - size is validated later
+def parse_jsonl(text: str, max_atoms: int = MAX_ATOMS) -> Iterator[Outcome]:  # noqa: ARG001 - the size is validated later
     """Read one JSON object a line; a bad line spoils only itself."""
     for line in text.splitlines():
         if line.strip():

@@ -122,14 +122,14 @@ def clean_id(text: str) -> str:
 
 def _expand(path: str) -> list[Path] | None:
     """Files that a path means; None when there is nothing there."""
-    if os.path.isdir(path):  # noqa: PTH112 - pathlib raises where a name is too long
+    if os.path.isdir(path):  # noqa: PTH112 - patterns are no paths
         return _walk(Path(path))
     if os.path.lexists(path):
         return [Path(path)]
     if not glob.has_magic(path):
         return None
     files: list[Path] = []
-    for match in sorted(glob.glob(path, recursive=True)):  # noqa: PTH207 - pathlib refuses absolute patterns
+    for match in sorted(glob.glob(path, recursive=True)):  # noqa: PTH207
         files += _walk(Path(match)) if Path(match).is_dir() else [Path(match)]
     return files or None
 
@@ -151,7 +151,7 @@ def _read_file(path: Path, max_atoms: int) -> pa.Table:
         return _table_of(path, outcomes or [CrystalError("no crystal in it. Check how it was made")], max_atoms)
     except CrystalError as error:
         return _error_row(path, str(error))
-    except Exception as error:  # noqa: BLE001 - the row boundary: one hostile file must not stop the others
+    except Exception as error:  # noqa: BLE001 - the row boundary
         text = " ".join(str(error).split())[:200]
         return _error_row(path, f"cannot be read ({type(error).__name__}: {text}). Export the file again")
 

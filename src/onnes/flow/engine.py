@@ -61,7 +61,10 @@ def run_shard(task: ShardTask, on_rows: Callable[[int], None]) -> float:
 def apply_checked(task: ShardTask, table: pa.Table, on_rows: Callable[[int], None]) -> pa.Table:
     """Apply the stage to the rows of a shard; no row may vanish, and each remembers the run that touched it."""
     result = task.stage_object().apply(table, StageContext(task.step, task.device, task.seed, on_rows))
-    missing = set(values(table, "id")) - set(values(result, "id"))
+    ids = values(result, "id")
+    missing = set(values(table, "id")) - set(ids)
+    if len(set(ids)) != len(ids):
+        raise EngineError(f"stage {task.step!r} doubled the row {_twice(ids)!r}; every row needs an id of its own")
     if missing:
         raise EngineError(f"stage {task.step!r} lost the row {sorted(missing)[0]!r}; a stage must hand back every row")
     runs = [[*(before or []), f"{task.step}:{task.run_id}"] for before in values(result, "runs")]
@@ -167,7 +170,8 @@ def run_funnel(
     stages = funnel.build()
     order = {row: i for i, row in enumerate(values(table, "id"))}
     if len(order) != table.num_rows:
-        raise EngineError("two crystals of the table have the same id; make the column 'id' unique")
+        twice = _twice(values(table, "id"))
+        raise EngineError(f"two crystals of the table have the same id {twice!r}; make the column 'id' unique")
     mask = is_open(table)
     stopped = [table.filter(pa.array(~mask))]
     current = table.filter(pa.array(mask))
@@ -188,6 +192,11 @@ def run_funnel(
     ranks = [order.get(row, len(order)) for row in values(everything, "id")]
     everything = everything.take(pa.array(np.argsort(ranks, kind="stable")))
     return FunnelResult(everything, outcomes, writers)
+
+
+def _twice(ids: Sequence[str | None]) -> str | None:
+    """Find the first id that occurs more than once."""
+    return next((name for name, count in Counter(ids).items() if count > 1), None)
 
 
 def _run_step(
@@ -212,7 +221,13 @@ def _run_step(
         sha = hashlib.sha256(data).hexdigest()
         settings = stage.settings.model_dump(mode="json")
         run_id = key_sha256(
-            input=sha, stage=stage.name, version=stage.version, step=step.name, settings=settings, seed=seed, **fingerprints
+            input=sha,
+            stage=stage.name,
+            version=stage.version,
+            step=step.name,
+            settings=settings,
+            seed=seed,
+            **fingerprints,
         )[:16]
         source, target = folder / "in" / f"{sha[:16]}.parquet", folder / "out" / f"{run_id}.parquet"
         if not source.exists():
@@ -239,6 +254,8 @@ def _run_step(
         )
         for task in tasks
     ]  # fmt: skip
+    if (twice := _twice(values(output, "id"))) is not None:
+        raise EngineError(f"stage {step.name!r} made two rows with the id {twice!r}; every row needs an id of its own")
     outcome = _count(table, output, step, stage, len(tasks) - len(todo), time.monotonic() - start)
     return output, outcome, runs
 
@@ -246,7 +263,9 @@ def _run_step(
 def _count(
     before: pa.Table, after: pa.Table, step: FunnelStep, stage: Stage, reused: int, seconds: float
 ) -> StepOutcome:
-    rejected = [reason or "" for by, reason in zip(values(after, "rejected_by"), values(after, "reason"), strict=True) if by]
+    rejected = [
+        reason or "" for by, reason in zip(values(after, "rejected_by"), values(after, "reason"), strict=True) if by
+    ]
     failed = sum(error is not None for error in values(after, "error"))
     kinds = Counter(reason.split(" = ")[0] for reason in rejected)
     return StepOutcome(

@@ -18,12 +18,13 @@ class FunnelStep(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     use: str
-    name: str
+    # names a folder and stands before the colon of a run
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
     settings: dict[str, Any] = Field(default_factory=dict)
 
     @model_validator(mode="before")
     @classmethod
-    def _flat(cls, data: Any) -> Any:  # noqa: ANN401 - whatever the TOML held
+    def _flat(cls, data: Any) -> Any:
         """Accept ``use``, ``name`` and the settings side by side, as they stand in the file."""
         if isinstance(data, dict) and "use" in data and "settings" not in data:
             rest = {k: v for k, v in data.items() if k not in ("use", "name")}
@@ -32,12 +33,18 @@ class FunnelStep(BaseModel):
 
     def build(self) -> Stage:
         """Make the stage with its frozen settings."""
-        stage = stage_class(self.use)
         try:
+            stage = stage_class(self.use)
             return stage(stage.settings_type(**self.settings))
+        except ConfigError as error:
+            raise ConfigError(f"stage {self.name!r} of the funnel: {error}") from error
         except ValidationError as error:
-            problems = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'settings'}: {e['msg']}" for e in error.errors())
-            raise ConfigError(f"stage {self.name!r} of the funnel: {problems}") from error
+            raise ConfigError(f"stage {self.name!r} of the funnel: {_problems(error, 'settings')}") from error
+
+
+def _problems(error: ValidationError, whole: str) -> str:
+    """Say in one line what pydantic found wrong."""
+    return "; ".join(f"{'.'.join(map(str, e['loc'])) or whole}: {e['msg']}" for e in error.errors())
 
 
 class Funnel(BaseModel):
@@ -76,8 +83,10 @@ class Funnel(BaseModel):
         """Parse a funnel; raises ConfigError that names ``origin`` and the fault."""
         try:
             return cls(**tomllib.loads(text))
-        except (tomllib.TOMLDecodeError, ValidationError) as error:
+        except tomllib.TOMLDecodeError as error:
             raise ConfigError(f"{origin}: not a funnel: {error}") from error
+        except ValidationError as error:
+            raise ConfigError(f"{origin}: not a funnel: {_problems(error, 'funnel')}") from error
 
     @classmethod
     def from_file(cls, path: str | Path) -> Funnel:
@@ -85,7 +94,11 @@ class Funnel(BaseModel):
         path = Path(path)
         if not path.is_file():
             raise ConfigError(f"funnel file {path} does not exist")
-        return cls.from_toml(path.read_text(encoding="utf-8"), origin=str(path))
+        try:
+            text = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise ConfigError(f"{path}: not a funnel: {error}") from error
+        return cls.from_toml(text, origin=str(path))
 
     def with_settings(self, changes: dict[str, dict[str, Any]]) -> Funnel:
         """Return a funnel in which the named steps have some settings replaced."""
@@ -93,8 +106,7 @@ class Funnel(BaseModel):
         if unknown:
             raise ConfigError(f"funnel {self.name!r} has no step {sorted(unknown)[0]!r}")
         steps = tuple(
-            step.model_copy(update={"settings": {**step.settings, **changes.get(step.name, {})}})
-            for step in self.steps
+            step.model_copy(update={"settings": {**step.settings, **changes.get(step.name, {})}}) for step in self.steps
         )
         return self.model_copy(update={"steps": steps})
 

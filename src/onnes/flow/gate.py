@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+import pyarrow as pa
 from pydantic import Field, model_validator
 
 from onnes.crystals.schema import COLUMNS, values, with_columns
 from onnes.flow.stage import Stage, StageContext, StageKind, StageSettings, register_stage
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 
 class GateSettings(StageSettings):
     """Which rows pass."""
 
     column: str = Field(description="column of the crystal table that is judged")
-    min: float | None = Field(None, description="rows below are rejected")
-    max: float | None = Field(None, description="rows above are rejected")
-    equals: bool | str | None = Field(None, description="rows with another value are rejected")
-    missing: str = Field("reject", pattern="^(reject|pass)$", description="what happens to a row without a value")
+    min: float | None = Field(default=None, description="rows below are rejected")
+    max: float | None = Field(default=None, description="rows above are rejected")
+    equals: bool | str | None = Field(default=None, description="rows with another value are rejected")
+    missing: str = Field(
+        default="reject", pattern="^(reject|pass)$", description="what happens to a row without a value"
+    )
 
     @model_validator(mode="after")
     def _sensible(self) -> GateSettings:
@@ -28,6 +26,10 @@ class GateSettings(StageSettings):
             raise ValueError(f"column {self.column!r} is not in the crystal table")
         if self.min is None and self.max is None and self.equals is None:
             raise ValueError("a gate needs min, max or equals")
+        kind = COLUMNS[self.column]
+        numbers = pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_boolean(kind)
+        if self.equals is None and not numbers:
+            raise ValueError(f"column {self.column!r} holds no numbers; use equals")
         return self
 
 
@@ -51,9 +53,9 @@ class Gate(Stage):
             table, {"rejected_by": [context.name if reason else None for reason in reasons], "reason": reasons}
         )
 
-    def _reason(self, value: float | str | bool | None) -> str | None:  # noqa: FBT001
+    def _reason(self, value: float | str | bool | None) -> str | None:
         s = self.settings
-        if value is None:
+        if value is None or value != value:  # noqa: PLR0124 - NaN
             return f"{s.column} is missing" if s.missing == "reject" else None
         if s.equals is not None:
             return None if value == s.equals else f"{s.column} = {value}, wanted {s.equals}"

@@ -42,11 +42,11 @@ class Domain:
     @classmethod
     def fit(cls, features: NDArray[np.floating], *, n_components: int = 24, percentile: float = 99.0) -> Domain:
         """Fit on the training crystals' standardised features, shape (P, F)."""
-        from sklearn.decomposition import PCA  # noqa: PLC0415 - only when training
+        from sklearn.decomposition import PCA
 
         pca = PCA(n_components, whiten=True, random_state=0).fit(features)
-        components = (pca.components_.T / np.sqrt(pca.explained_variance_)).astype(np.float32)
-        mean = pca.mean_.astype(np.float32)
+        components = (np.asarray(pca.components_).T / np.sqrt(np.asarray(pca.explained_variance_))).astype(np.float32)
+        mean = np.asarray(pca.mean_, np.float32)
         points = ((features - mean) @ components).astype(np.float16).astype(np.float32)
         domain = cls(mean, components, points, 1.0)
         own = domain._nearest(points, skip_first=True)

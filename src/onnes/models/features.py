@@ -89,7 +89,9 @@ def crystal_features(
             out.errors[i] = f"no potential knows the element Z = {min(foreign)}"
         else:
             usable.append(i)
-    kind = device.split(":")[0]
+    if on_rows and len(usable) < n:
+        on_rows(n - len(usable))
+    kind = device.partition(":")[0]
     subset = batch.select(usable)
     for chunk in subset.batches(_MAX_ATOMS[kind], _MAX_CRYSTALS[kind]):
         rows = [usable[int(j)] for j in chunk]

@@ -68,9 +68,14 @@ class HeadEnsemble:
         out = out.astype(np.float64) * self.y_scale + self.y_mean
         return {name: out[:, :, t] for t, name in enumerate(self.targets)}
 
-    def tensors(self) -> dict[str, Floats]:
+    def tensors(self) -> dict[str, NDArray[np.floating]]:
         """Arrays to be stored; layer weights in half precision."""
-        named = {"x_mean": self.x_mean, "x_scale": self.x_scale, "y_mean": self.y_mean, "y_scale": self.y_scale}
+        named: dict[str, NDArray[np.floating]] = {
+            "x_mean": self.x_mean,
+            "x_scale": self.x_scale,
+            "y_mean": self.y_mean,
+            "y_scale": self.y_scale,
+        }
         for i, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
             named[f"weight_{i}"] = weight.astype(np.float16)
             named[f"bias_{i}"] = bias
@@ -80,9 +85,13 @@ class HeadEnsemble:
     def from_tensors(cls, tensors: Mapping[str, NDArray[np.floating]], targets: tuple[str, ...]) -> HeadEnsemble:
         """Inverse of `tensors`."""
         layers = sorted(name for name in tensors if name.startswith("weight_"))
+        single = {name: array.astype(np.float32) for name, array in tensors.items()}
         return cls(
             targets,
-            *(tensors[name].astype(np.float32) for name in ("x_mean", "x_scale", "y_mean", "y_scale")),
-            tuple(tensors[name].astype(np.float32) for name in layers),
-            tuple(tensors[name.replace("weight", "bias")].astype(np.float32) for name in layers),
+            single["x_mean"],
+            single["x_scale"],
+            single["y_mean"],
+            single["y_scale"],
+            tuple(single[name] for name in layers),
+            tuple(single[name.replace("weight", "bias")] for name in layers),
         )

@@ -11,7 +11,7 @@ from onnes.crystals.schema import floats, is_open, values, with_columns
 from onnes.models import metal, superconductivity
 from onnes.models.features import crystal_features
 from onnes.models.metal import load_metal_model
-from onnes.models.superconductivity import load_superconductivity_model
+from onnes.models.superconductivity import MAGNETIC_MUB, load_superconductivity_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from onnes.models.superconductivity import SuperconductivityModel
-
-MAGNETIC_MUB = 0.5
-"""Above this moment of an atom the electron-phonon picture is not to be trusted."""
 
 COLUMNS = (
     "lambda_", "lambda_std", "omega_log_K", "omega_log_K_std", "omega2_K", "omega2_K_std", "mu_star", "tc_K",
@@ -93,7 +90,7 @@ def _warnings(
     model: SuperconductivityModel,
 ) -> list[list[str]]:
     """Why a row lies outside what the model was trained for; an empty list when it does not."""
-    from ase.data import chemical_symbols  # noqa: PLC0415 - ASE only when predicting
+    from ase.data import chemical_symbols
 
     result: list[list[str]] = []
     for i, (_, _, numbers) in enumerate(batch):

@@ -25,8 +25,8 @@ _WRITES = (
 class PredictSettings(StageSettings):
     """Which models predict."""
 
-    model: str = Field("structure", description="superconductivity model: a shipped name or a folder")
-    metal_model: str = Field("metal", description="metal model: a shipped name or a folder")
+    model: str = Field(default="structure", description="superconductivity model: a shipped name or a folder")
+    metal_model: str = Field(default="metal", description="metal model: a shipped name or a folder")
 
 
 @register_stage
@@ -43,13 +43,16 @@ class Predict(Stage):
 
     def fingerprints(self) -> Mapping[str, str]:
         """Sha256 of both models and of the potentials whose features they read."""
-        prints = {"model": weights_sha256(self.settings.model), "metal_model": weights_sha256(self.settings.metal_model)}
+        prints = {
+            "model": weights_sha256(self.settings.model),
+            "metal_model": weights_sha256(self.settings.metal_model),
+        }
         potentials = load_weights(self.settings.model).config["potentials"]
         return prints | {f"potential {name}": potential_sha256(name) for name in potentials}
 
     def apply(self, table: pa.Table, context: StageContext) -> pa.Table:
         """Predict at the geometry that each row has now."""
-        from onnes.models.prediction import predict_table  # noqa: PLC0415 - torch is slow to import
+        from onnes.models.prediction import predict_table
 
         return predict_table(
             table,

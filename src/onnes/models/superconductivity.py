@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 DEFAULT_MODEL = "structure"
+MAGNETIC_MUB = 0.5
+"""Above this moment of an atom (Bohr magnetons) the electron-phonon picture is not to be trusted."""
 TARGETS = ("ln_lambda", "ln_omega_log_K", "ln_omega2_ratio", "ln_dos_ef_per_atom", "ln_debye_K")
 """What the heads predict: natural logarithms of lambda, of omega_log in K, of omega2/omega_log, of N(E_F) in states
 per eV and atom (both spins), of the Debye temperature in K. The last two only help the training."""

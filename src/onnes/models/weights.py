@@ -1,4 +1,4 @@
-"""The registry of shipped weights: ``weights/<name>/{model.safetensors, config.json, README.md}``, checked by sha256."""
+"""The registry of shipped weights: ``weights/<name>/`` with tensors, configuration and card, checked by sha256."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def weights_sha256(name: str) -> str:
 
 def load_weights(name: str) -> Weights:
     """Check and read a set of weights."""
-    from safetensors.numpy import load_file  # noqa: PLC0415 - only when a model is used
+    from safetensors.numpy import load_file
 
     sha256 = weights_sha256(name)
     folder = weights_folder(name)
@@ -84,7 +84,7 @@ def save_weights(
     folder: str | Path, tensors: Mapping[str, NDArray[np.floating]], config: Mapping[str, Any], card: str
 ) -> Path:
     """Write tensors, configuration (with the sha256) and model card."""
-    from safetensors.numpy import save_file  # noqa: PLC0415
+    from safetensors.numpy import save_file
 
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)

@@ -55,7 +55,8 @@ def allen_dynes_tc_K(
     lam, w_log = np.broadcast_arrays(np.asarray(lambda_, float), np.asarray(omega_log_K, float))
     denominator = lam - mu_star * (1 + 0.62 * lam)
     positive = denominator > 0
-    exponent = -1.04 * (1 + lam) / np.where(positive, denominator, 1.0)
+    with np.errstate(over="ignore"):  # just above the limit the exponent is -inf, and Tc rightly 0
+        exponent = -1.04 * (1 + lam) / np.where(positive, denominator, 1.0)
     tc = np.where(positive, w_log / 1.2 * np.exp(exponent), 0.0)
     if strong_coupling:
         tc = tc * _f1(lam, mu_star)

@@ -106,10 +106,12 @@ class Hull:
             return None
         decomposition = diagram.get_decomposition(composition)
         hull_energy = sum(part * entry.energy_per_atom for entry, part in decomposition.items())
+        references = {element.symbol: entry.energy_per_atom for element, entry in diagram.el_refs.items()}
         elements = sum(
-            composition.get_atomic_fraction(element) * diagram.el_refs[element].energy_per_atom
-            for element in composition.elements
+            composition.get_atomic_fraction(element) * references[element.symbol] for element in composition.elements
         )
-        parts = sorted(decomposition.items(), key=lambda item: (-round(item[1], 6), item[0].composition.reduced_formula))
+        parts = sorted(
+            decomposition.items(), key=lambda item: (-round(item[1], 6), item[0].composition.reduced_formula)
+        )
         text = " + ".join(f"{part:.2f} {entry.composition.reduced_formula}" for entry, part in parts)
         return HullResult(energy_eV_per_atom - elements, energy_eV_per_atom - hull_energy, text, coverage)

@@ -89,17 +89,17 @@ class Reference:
         try:
             table = pq.read_table(pa.BufferReader(data))
             header = json.loads((table.schema.metadata or {})[b"onnes_reference"])
-        except (pa.ArrowInvalid, KeyError, ValueError) as error:
+            return cls(
+                header["name"],
+                header["potential"],
+                header["potential_sha256"],
+                header["energy_scheme"],
+                table.select(SCHEMA.names),
+                hashlib.sha256(data).hexdigest(),
+                header.get("notes", {}),
+            )
+        except (pa.ArrowInvalid, OSError, KeyError, ValueError) as error:
             raise ConfigError(f"{origin}: not a reference file of onnes ({error})") from error
-        return cls(
-            header["name"],
-            header["potential"],
-            header["potential_sha256"],
-            header["energy_scheme"],
-            table.select(SCHEMA.names),
-            hashlib.sha256(data).hexdigest(),
-            header.get("notes", {}),
-        )
 
     def save(self, path: str | Path) -> None:
         """Write the file that `load` reads."""
@@ -136,7 +136,7 @@ class Reference:
     @cached_property
     def lowest(self) -> dict[str, tuple[float, str]]:
         """Lowest energy (eV/atom) and its id for every reduced formula."""
-        table = self.table.filter(pc.is_valid(self.table["energy_eV_per_atom"]))
+        table = self.table.filter(pc.field("energy_eV_per_atom").is_valid())
         best: dict[str, tuple[float, str]] = {}
         rows = zip(
             table["reduced_formula"].to_pylist(), table["energy_eV_per_atom"].to_pylist(), table["id"].to_pylist(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
+import numpy as np
 from pydantic import Field
 
 from onnes.crystals.schema import floats, values, with_columns
@@ -20,8 +21,10 @@ if TYPE_CHECKING:
 class IdentitySettings(StageSettings):
     """What counts as the same crystal, and what happens to a known one."""
 
-    potential: str = Field("sevennet-0", description="potential whose shipped reference lists the known crystals")
-    reference: str | None = Field(None, description="reference file instead of the shipped one")
+    potential: str = Field(
+        default="sevennet-0", description="potential whose shipped reference lists the known crystals"
+    )
+    reference: str | None = Field(default=None, description="reference file instead of the shipped one")
     only_novel: bool = Field(default=False, description="reject crystals that the reference knows")
 
 
@@ -48,7 +51,7 @@ class Identity(Stage):
 
     def apply(self, table: pa.Table, context: StageContext) -> pa.Table:
         """Write the identity columns; reject duplicates."""
-        from onnes.crystals.table import identify  # noqa: PLC0415 - pymatgen is slow to import
+        from onnes.crystals.table import identify
 
         reference = Reference.find(self.settings.reference, self.settings.potential)
         table = identify(table)
@@ -68,13 +71,14 @@ class Identity(Stage):
 
 def _first_of_each(table: pa.Table) -> list[str]:
     """For every row the id of the first row that holds the same crystal (its own when it is the first)."""
-    from pymatgen.analysis.structure_matcher import StructureMatcher  # noqa: PLC0415 - slow to import
+    from pymatgen.analysis.structure_matcher import StructureMatcher
 
-    from onnes.crystals.batch import CrystalBatch  # noqa: PLC0415
+    from onnes.crystals.batch import CrystalBatch
 
     matcher = StructureMatcher(scale=False, attempt_supercell=False)
     names, errors = values(table, "id"), values(table, "error")
-    hashes, pressures = values(table, "crystal_hash"), floats(table, "pressure_GPa")
+    # NaN equals nothing, itself neither; an unknown pressure means ambient.
+    hashes, pressures = values(table, "crystal_hash"), np.nan_to_num(floats(table, "pressure_GPa"))
     labels = list(zip(values(table, "reduced_formula"), values(table, "prototype"), pressures, strict=True))
     seen: dict[object, list[int]] = defaultdict(list)
     by_hash: dict[tuple[str, float], int] = {}
@@ -98,8 +102,10 @@ def _first_of_each(table: pa.Table) -> list[str]:
 class HullSettings(StageSettings):
     """Which reference the energies are held against."""
 
-    reference: str | None = Field(None, description="reference file instead of the shipped one of the potential")
-    potential: str = Field("sevennet-0", description="potential that made the energies")
+    reference: str | None = Field(
+        default=None, description="reference file instead of the shipped one of the potential"
+    )
+    potential: str = Field(default="sevennet-0", description="potential that made the energies")
 
 
 @register_stage
@@ -123,7 +129,7 @@ class HullStage(Stage):
 
     def apply(self, table: pa.Table, context: StageContext) -> pa.Table:
         """Write the hull columns; a row without an energy, or with an element the reference lacks, gets ``error``."""
-        from onnes.physics.hull import Hull  # noqa: PLC0415 - pymatgen is slow to import
+        from onnes.physics.hull import Hull
 
         reference = Reference.find(self.settings.reference, self.settings.potential)
         hull = Hull(reference)
@@ -136,7 +142,7 @@ class HullStage(Stage):
                 reference.require(potential)
             place = hull.place(formula, energy) if potential is not None else None
             problem = None
-            if potential is None:
+            if potential is None or np.isnan(energy):
                 problem = "no energy to place on the hull; relax first"
             elif place is None:
                 problem = f"{reference.name} has no energy for an element of {formula}"

@@ -1,0 +1,1 @@
+"""The Potential protocol and its adapters; batched relaxation; building references."""

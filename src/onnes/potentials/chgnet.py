@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
+import contextlib
+import io
 import warnings
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +12,7 @@ import torch
 
 from onnes.errors import CrystalError
 from onnes.potentials.devices import torch_device
+from onnes.potentials.fingerprints import potential_sha256
 from onnes.potentials.potential import Evaluation
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
-    import chgnet
     from chgnet.model.model import CHGNet as _CHGNet
 
 _GPA = 1 / 160.21766208  # eV/A^3
@@ -36,13 +36,12 @@ class CHGNet:
     elements = frozenset(range(1, 95))
 
     def __init__(self, name: str = "chgnet", *, device: str = "cpu") -> None:
-        folder = Path(chgnet.__file__).parent / "pretrained" / "0.3.0"
-        weights = next(folder.glob("*.pth.tar"))
         self.name = name
         self.device = device
-        self.sha256 = hashlib.sha256(weights.read_bytes()).hexdigest()
+        self.sha256 = potential_sha256(name)
         self._device = torch_device(device)
-        with warnings.catch_warnings():
+        # chgnet prints a greeting to standard output, which belongs to our own results.
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
             warnings.simplefilter("ignore")
             self._model = _CHGNet.load(use_device=device, verbose=False).eval()
         for parameter in self._model.parameters():

@@ -35,14 +35,18 @@ class ReferenceSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    relax_above_force_eV_per_A: float = Field(0.2, ge=0, description="crystals with a larger force are relaxed")
-    relax_above_stress_GPa: float = Field(3.0, ge=0, description="crystals with a larger stress component are relaxed")
-    relax_within_eV_per_atom: float = Field(
-        0.05, ge=0, description="only crystals this close to the hull are relaxed; the others cannot reach it"
+    relax_above_force_eV_per_A: float = Field(default=0.2, ge=0, description="crystals with a larger force are relaxed")
+    relax_above_stress_GPa: float = Field(
+        default=3.0, ge=0, description="crystals with a larger stress component are relaxed"
     )
-    fmax_eV_per_A: float = Field(0.03, gt=0, description="largest force after that relaxation (eV/A)")
-    max_steps: int = Field(100, ge=1)
-    max_volume_change: float = Field(0.3, gt=0, description="a relaxation that changes the volume by more is not used")
+    relax_within_eV_per_atom: float = Field(
+        default=0.05, ge=0, description="only crystals this close to the hull are relaxed; the others cannot reach it"
+    )
+    fmax_eV_per_A: float = Field(default=0.03, gt=0, description="largest force after that relaxation (eV/A)")
+    max_steps: int = Field(default=100, ge=1)
+    max_volume_change: float = Field(
+        default=0.3, gt=0, description="a relaxation that changes the volume by more is not used"
+    )
 
 
 def build_reference(

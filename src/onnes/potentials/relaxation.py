@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from ase.constraints import FixSymmetry
+from ase.data import chemical_symbols
 from ase.filters import FrechetCellFilter
 from ase.optimize import BFGS, FIRE, LBFGS
 from pydantic import BaseModel, ConfigDict, Field
 
 from onnes.crystals.batch import CrystalBatch
+from onnes.errors import ModelError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,15 +38,19 @@ class RelaxSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    optimizer: Literal["lbfgs", "bfgs", "fire"] = Field("lbfgs", description="ASE optimiser that decides the steps")
-    fmax_eV_per_A: float = Field(0.02, gt=0, description="largest force, and virial per atom, at the end (eV/A)")
-    max_steps: int = Field(300, ge=0, description="steps after which a crystal is given back unconverged")
+    optimizer: Literal["bfgs", "lbfgs", "fire"] = Field(
+        default="bfgs", description="ASE optimiser that decides the steps"
+    )
+    fmax_eV_per_A: float = Field(
+        default=0.02, gt=0, description="largest force, and virial per atom, at the end (eV/A)"
+    )
+    max_steps: int = Field(default=300, ge=0, description="steps after which a crystal is given back unconverged")
     relax_cell: bool = Field(default=True, description="relax the lattice as well as the positions")
     keep_symmetry: bool = Field(default=True, description="keep the space group of the start (ASE FixSymmetry)")
-    symprec_A: float = Field(0.05, gt=0, description="tolerance of the symmetry that is kept (A)")
-    pressure_GPa: float = Field(0.0, description="target pressure (GPa)")
-    max_crystals: int = Field(8, ge=1, description="crystals evaluated together; 8 suits a CPU, hundreds a GPU")
-    max_atoms: int = Field(64, ge=1, description="atoms evaluated together, halved when memory runs out")
+    symprec_A: float = Field(default=0.05, gt=0, description="tolerance of the symmetry that is kept (A)")
+    pressure_GPa: float = Field(default=0.0, description="target pressure (GPa)")
+    max_crystals: int = Field(default=8, ge=1, description="crystals evaluated together; 8 suits a CPU, hundreds a GPU")
+    max_atoms: int = Field(default=64, ge=1, description="atoms evaluated together, halved when memory runs out")
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +91,7 @@ class _SharedResults:
     forces: NDArray[np.float64]
     stress: NDArray[np.float64]
 
-    def get_potential_energy(self, atoms: Atoms | None = None, force_consistent: bool = False) -> float:  # noqa: ARG002, FBT001, FBT002
+    def get_potential_energy(self, atoms: Atoms | None = None, force_consistent: bool = False) -> float:  # noqa: ARG002
         return self.energy_eV
 
     def get_forces(self, atoms: Atoms | None = None) -> NDArray[np.float64]:  # noqa: ARG002
@@ -137,10 +143,12 @@ class _Member:
         self.optimizer.step()
         self.steps += 1
         volume = self.atoms.cell.volume
-        if not 0.3 < volume / self.start_volume_A3 < 3.0 and not (  # noqa: PLR2004
-            volume / self.start_volume_A3 > 0.1 and volume / len(self.atoms) < _ISOLATED_A3_PER_ATOM  # noqa: PLR2004
+        if not 0.3 < volume / self.start_volume_A3 < 3.0 and not (
+            volume / self.start_volume_A3 > 0.1 and volume / len(self.atoms) < _ISOLATED_A3_PER_ATOM
         ):
-            raise ValueError(f"the cell went from {self.start_volume_A3:.1f} to {volume:.1f} A^3; the start is no crystal")
+            raise ValueError(
+                f"the cell went from {self.start_volume_A3:.1f} to {volume:.1f} A^3; the start is no crystal"
+            )
 
 
 def relax_batch(
@@ -230,16 +238,22 @@ class _Pool:
                 break
             index = self.pending.pop()
             try:
+                self._require_known(index)
                 self.active.append(_Member(index, self.batch.select([index]).to_atoms()[0], self.settings))
                 total += size
             except Exception as error:  # noqa: BLE001 - the row boundary
                 self._fail(index, error)
 
+    def _require_known(self, index: int) -> None:
+        foreign = set(self.batch.crystal(index)[2].tolist()) - self.potential.elements
+        if foreign:
+            raise ModelError(f"{self.potential.name} does not know the element {chemical_symbols[min(foreign)]}")
+
     def _advance(self) -> None:
         now = CrystalBatch.from_atoms([member.atoms for member in self.active])
         try:
             result = self.potential.evaluate(now)
-        except (RuntimeError, MemoryError) as error:
+        except Exception as error:  # noqa: BLE001 - the row boundary
             self._back_off(error)
             return
         self.evaluations += len(self.active)
@@ -249,9 +263,7 @@ class _Pool:
         still: list[_Member] = []
         for i, member in enumerate(self.active):
             try:
-                member.receive(
-                    float(result.energies_eV[i]), forces[now.offsets[i] : now.offsets[i + 1]], stresses[i]
-                )
+                member.receive(float(result.energies_eV[i]), forces[now.offsets[i] : now.offsets[i + 1]], stresses[i])
                 if member.finished:
                     self._finish(member)
                 else:
@@ -281,8 +293,22 @@ class _Pool:
             self._fail(self.active.pop().index, error)
             return
         if not isinstance(error, MemoryError) and "memory" not in str(error).lower():
-            raise error
+            self._give_up_culprits(error)
+            return
         self.max_atoms = max(1, sum(len(member.atoms) for member in self.active) // 2)
         keep = len(self.active) // 2
         self.pending += [member.index for member in reversed(self.active[keep:])]
         self.active = self.active[:keep]
+
+    def _give_up_culprits(self, error: Exception) -> None:
+        """Drop the crystals that the potential cannot evaluate even alone."""
+        sound: list[_Member] = []
+        for member in self.active:
+            try:
+                self.potential.evaluate(CrystalBatch.from_atoms([member.atoms]))
+                sound.append(member)
+            except Exception as alone:  # noqa: BLE001 - the row boundary
+                self._fail(member.index, alone)
+        if len(sound) == len(self.active):
+            raise error
+        self.active = sound

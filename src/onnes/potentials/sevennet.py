@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import warnings
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from onnes.crystals.neighbours import neighbour_edges
 from onnes.potentials.devices import torch_device
+from onnes.potentials.fingerprints import potential_sha256, weights_file
 from onnes.potentials.potential import Evaluation
 
 if TYPE_CHECKING:
@@ -20,9 +19,8 @@ if TYPE_CHECKING:
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     import sevenn._keys as key
-    from sevenn.util import load_checkpoint, pretrained_name_to_path
+    from sevenn.util import load_checkpoint
 
-_CHECKPOINTS = {"sevennet-0": "7net-0", "sevennet-l3i5": "7net-l3i5"}
 # The 128 scalars that the energy readout sees, after the last message-passing layer.
 _FEATURE_MODULE = "4_equivariant_gate"
 _FORCE_MODULE = "force_output"
@@ -38,14 +36,13 @@ class SevenNet:
     n_features = 128
 
     def __init__(self, name: str = "sevennet-0", *, device: str = "cpu") -> None:
-        path = Path(pretrained_name_to_path(_CHECKPOINTS[name]))
         self.name = name
         self.device = device
-        self.sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+        self.sha256 = potential_sha256(name)
         self._device = torch_device(device)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            model = load_checkpoint(str(path)).build_model()
+            model: Any = load_checkpoint(str(weights_file(name))).build_model()
         model.set_is_batch_data(True)
         self._model = model.to(self._device).eval()
         for parameter in self._model.parameters():
@@ -60,7 +57,7 @@ class SevenNet:
         with torch.enable_grad() if forces else torch.no_grad():
             if forces:
                 data[key.EDGE_VEC].requires_grad_(True)
-            data[key.NODE_FEATURE] = self._model._atomic_numbers_to_onehot(data[key.ATOMIC_NUMBERS])  # noqa: SLF001
+            data[key.NODE_FEATURE] = self._model._atomic_numbers_to_onehot(data[key.ATOMIC_NUMBERS])
             for name, module in self._model.named_children():
                 if name == _FORCE_MODULE and not forces:
                     continue

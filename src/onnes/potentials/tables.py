@@ -49,7 +49,15 @@ def relax_table(
     rows = np.flatnonzero(is_open(table))
     batch = CrystalBatch.from_table(table.take(rows))
     relaxed = relax_batch(batch, potential, settings, on_done=on_rows)
-    names = ("lattice", "frac_coords", "input_lattice", "input_frac_coords", "geometry", "potential", "energy_eV_per_atom")
+    names = (
+        "lattice",
+        "frac_coords",
+        "input_lattice",
+        "input_frac_coords",
+        "geometry",
+        "potential",
+        "energy_eV_per_atom",
+    )
     more = ("forces_max_eV_per_A", "relax_steps", "relax_converged", "pressure_GPa", "error")
     columns = {name: values(table, name) for name in (*names, *more)}
     for i, row in enumerate(rows):
@@ -75,9 +83,7 @@ def relax_table(
     return identify(with_columns(table, columns))
 
 
-def evaluate_table(
-    table: pa.Table, potential: Potential, *, on_rows: Callable[[int], None] | None = None
-) -> pa.Table:
+def evaluate_table(table: pa.Table, potential: Potential, *, on_rows: Callable[[int], None] | None = None) -> pa.Table:
     """Energy and largest force at the geometry that each open row has now; rows that hold an energy keep it.
 
     Parameters

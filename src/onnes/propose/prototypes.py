@@ -161,7 +161,7 @@ def prototype_candidates(
         )
     proposals = [kind.decorated(row) for kind in fitting for row in _decorations(kind, numbers)]
     if limit is not None and limit < len(proposals):
-        chosen = Random(seed).sample(range(len(proposals)), limit)  # noqa: S311 - a sample, not a secret
+        chosen = Random(seed).sample(range(len(proposals)), limit)
         proposals = [proposals[i] for i in sorted(chosen)]
     return proposal_table(proposals, source="prototype")
 

@@ -212,7 +212,7 @@ def _choices(sites: WyckoffSites, settings: _Settings) -> Ints:
     elif limit is None or 4 * limit > total:
         raise ConfigError(f"{total} ways to substitute; set a limit or max_substituted")
     else:
-        random = Random(settings.seed)  # noqa: S311 - a sample, not a secret
+        random = Random(settings.seed)
         # Twice the limit: some are equal by symmetry or belong to another parent.
         found = assignments.drawn(sites.elements, alternatives, most, 2 * limit, random)
     return _in_order(_distinct(found, sites), sites)
@@ -245,7 +245,7 @@ def _collect(plans: Sequence[_Plan], labels: dict[str, int], limit: int | None, 
     """Build the candidates of all plans, leaving out what two parents share."""
     wanted = [(p, row) for p, plan in enumerate(plans) for row in range(len(plan.elements))]
     if limit is not None and limit < len(wanted):
-        Random(seed).shuffle(wanted)  # noqa: S311 - a sample, not a secret
+        Random(seed).shuffle(wanted)
     kept: list[tuple[int, int]] = []
     tables: list[pa.Table] = []
     hashes: set[str] = set()

@@ -44,7 +44,7 @@ class CampaignResult:
     @property
     def table(self) -> CrystalTable:
         """Every row where it stopped."""
-        from onnes.tools.inputs import wrap  # noqa: PLC0415
+        from onnes.tools.inputs import wrap
 
         return wrap(Campaign.open(self.folder).results)
 
@@ -59,8 +59,8 @@ def screen(
     out: str | Path,
     *,
     funnel: str | Funnel = "default",
-    min_tc_K: float | None = None,  # noqa: N803 - the unit is part of the name
-    max_e_above_hull_eV_per_atom: float | None = None,  # noqa: N803
+    min_tc_K: float | None = None,
+    max_e_above_hull_eV_per_atom: float | None = None,
     title: str | None = None,
     workers: int | None = None,
     device: str = "cpu",
@@ -107,7 +107,7 @@ def screen(
     if min_tc_K is not None:
         changes["tc"] = {"min": min_tc_K}
         quick = next((step for step in steps.steps if step.name == "quick-tc"), None)
-        if quick is not None and quick.settings["min"] > min_tc_K:
+        if quick is not None and quick.settings.get("min", 0.0) > min_tc_K:
             changes["quick-tc"] = {"min": min_tc_K / 2}
     if max_e_above_hull_eV_per_atom is not None:
         changes["near-hull"] = {"max": max_e_above_hull_eV_per_atom}
@@ -140,7 +140,7 @@ def discover(
     max_substituted: int | None = None,
     limit: int | None = None,
     seed: int = 0,
-    **screening: Any,  # noqa: ANN401 - arguments of screen
+    **screening: Any,
 ) -> CampaignResult:
     """Propose candidates, screen them, write the report.
 
@@ -158,7 +158,7 @@ def discover(
     ConfigError, CrystalError
         When nothing can be proposed.
     """
-    from onnes.tools.crystals import propose  # noqa: PLC0415 - pymatgen is slow to import
+    from onnes.tools.crystals import propose
 
     if (parents is None) == (not elements):
         raise ConfigError("give either parents to substitute in, or elements to decorate prototypes with")
@@ -190,7 +190,7 @@ def report(folder: str | Path, *, top: int = 50) -> CampaignResult:
     top
         Survivors that get a page of their own.
     """
-    from onnes.campaign.report import write_report  # noqa: PLC0415 - matplotlib is slow to import
+    from onnes.campaign.report import write_report
 
     campaign = Campaign.open(folder)
     data = campaign.report_data(top=top)

@@ -64,7 +64,7 @@ def predict(
     >>> table["tc_K"][0] > 5 and table["is_metal_probability"][1] < 0.5
     True
     """
-    from onnes.models.prediction import predict_table  # noqa: PLC0415 - torch is slow to import
+    from onnes.models.prediction import predict_table
 
     table = _relaxed(as_table(crystals), potential, device, None) if relax else as_table(crystals)
     table = predict_table(table, model=model, device=device, on_rows=on_rows)
@@ -77,7 +77,7 @@ def relax(
     potential: str = "sevennet-0",
     device: str = "cpu",
     on_rows: Callable[[int], None] | None = None,
-    **settings: Any,  # noqa: ANN401 - fields of RelaxSettings
+    **settings: Any,
 ) -> CrystalTable:
     """Relax positions and cell.
 
@@ -175,8 +175,8 @@ def propose(
     >>> len(onnes.propose(elements=["Nb", "N"], prototypes=["B1"]))
     1
     """
-    from onnes.propose.sources import ProposalRequest  # noqa: PLC0415 - pymatgen is slow to import
-    from onnes.propose.sources import propose as run  # noqa: PLC0415
+    from onnes.propose.sources import ProposalRequest
+    from onnes.propose.sources import propose as run
 
     if (parents is None) == (not elements):
         raise ConfigError("give either parents to substitute in, or elements to decorate prototypes with")
@@ -203,7 +203,7 @@ def propose(
 
 def write(result: CrystalTable, path: str | Path) -> None:
     """Write a result to a file; the suffix decides the format."""
-    from onnes.crystals.writers import write_crystals  # noqa: PLC0415
+    from onnes.crystals.writers import write_crystals
 
     write_crystals(result.table, path)
 
@@ -211,27 +211,25 @@ def write(result: CrystalTable, path: str | Path) -> None:
 def _relaxed(
     table: pa.Table, potential: str, device: str, on_rows: Callable[[int], None] | None, **settings: Any
 ) -> pa.Table:
-    from onnes.potentials.potential import load_potential  # noqa: PLC0415 - torch is slow to import
-    from onnes.potentials.relaxation import RelaxSettings  # noqa: PLC0415
-    from onnes.potentials.tables import relax_table  # noqa: PLC0415
+    from onnes.potentials.potential import load_potential
+    from onnes.potentials.relaxation import RelaxSettings
+    from onnes.potentials.tables import relax_table
 
     return relax_table(table, load_potential(potential, device=device), RelaxSettings(**settings), on_rows=on_rows)
 
 
-def _with_energies(
-    table: pa.Table, potential: str, device: str, on_rows: Callable[[int], None] | None
-) -> pa.Table:
+def _with_energies(table: pa.Table, potential: str, device: str, on_rows: Callable[[int], None] | None) -> pa.Table:
     """Fill energies at the given geometry where the table holds none."""
-    from onnes.potentials.potential import load_potential  # noqa: PLC0415 - torch is slow to import
-    from onnes.potentials.tables import evaluate_table  # noqa: PLC0415
+    from onnes.potentials.potential import load_potential
+    from onnes.potentials.tables import evaluate_table
 
     return evaluate_table(table, load_potential(potential, device=device), on_rows=on_rows)
 
 
 def _on_hull(table: pa.Table, potential: str, reference: str | None, *, strict: bool) -> pa.Table:
     """Place the open rows; without ``strict`` a row that has no place keeps its other numbers."""
-    from onnes.flow.stage import StageContext  # noqa: PLC0415
-    from onnes.physics.stages import HullSettings, HullStage  # noqa: PLC0415
+    from onnes.flow.stage import StageContext
+    from onnes.physics.stages import HullSettings, HullStage
 
     rows = np.flatnonzero(is_open(table))
     stage = HullStage(HullSettings(potential=potential, reference=reference))

@@ -15,7 +15,20 @@ from onnes.physics.reference import Reference
 from onnes.potentials.fingerprints import potential_sha256
 from onnes.potentials.potential import DEFAULT_POTENTIAL, potential_names
 
-_PACKAGES = ("torch", "sevenn", "chgnet", "e3nn", "pymatgen", "ase", "moyopy", "spglib", "vesin", "pyarrow", "numpy", "sqlalchemy")
+_PACKAGES = (
+    "torch",
+    "sevenn",
+    "chgnet",
+    "e3nn",
+    "pymatgen",
+    "ase",
+    "moyopy",
+    "spglib",
+    "vesin",
+    "pyarrow",
+    "numpy",
+    "sqlalchemy",
+)
 
 
 def examine() -> dict[str, Any]:
@@ -29,7 +42,7 @@ def examine() -> dict[str, Any]:
             packages[name] = "missing"
             faults.append(f"package {name} is missing: pip install {name}")
 
-    def checked(function: Any, name: str) -> str:  # noqa: ANN401 - a fingerprint function
+    def checked(function: Any, name: str) -> str:
         try:
             return str(function(name))
         except (ModelError, ConfigError, OSError) as error:
@@ -69,7 +82,7 @@ def examine() -> dict[str, Any]:
 
 def _cuda() -> str:
     try:
-        import torch  # noqa: PLC0415 - slow, and may be missing
+        import torch
     except ImportError:
         return "torch is missing"
     return torch.cuda.get_device_name(0) if torch.cuda.is_available() else "none"

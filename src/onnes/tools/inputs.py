@@ -6,11 +6,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 
 from onnes.crystals.batch import CrystalBatch
 from onnes.crystals.readers import read_crystals
-from onnes.crystals.table import crystal_table
+from onnes.crystals.schema import GEOMETRY_COLUMNS, is_open, values, with_columns
+from onnes.crystals.table import BASE_COLUMNS, complete, crystal_table, with_compositions
 from onnes.errors import CrystalError
 
 if TYPE_CHECKING:
@@ -40,19 +42,19 @@ def as_table(crystals: Crystals) -> pa.Table:
     >>> as_table(known_crystal("Nb3Sn"))["reduced_formula"].to_pylist()
     ['Nb3Sn']
     """
-    from onnes.tools.result import CrystalTable  # noqa: PLC0415 - it imports this module's neighbours
+    from onnes.tools.result import CrystalTable
 
     if isinstance(crystals, CrystalTable):
-        return crystals.table
+        return _whole(crystals.table)
     if isinstance(crystals, pa.Table):
-        return crystals
+        return _whole(crystals)
     if isinstance(crystals, CrystalBatch):
         return _named(crystals)
     if isinstance(crystals, str | Path):
         return read_crystals([crystals])
     if hasattr(crystals, "columns") and hasattr(crystals, "to_dict"):
-        return pa.Table.from_pandas(crystals, preserve_index=False)
-    items = list(crystals) if isinstance(crystals, Iterable) and not _is_crystal(crystals) else [crystals]
+        return _whole(pa.Table.from_pandas(crystals, preserve_index=False))
+    items: list[Any] = list(crystals) if isinstance(crystals, Iterable) and not _is_crystal(crystals) else [crystals]
     if items and all(isinstance(item, str | Path) for item in items):
         return read_crystals(items)
     if items and all(hasattr(item, "lattice") and hasattr(item, "frac_coords") for item in items):
@@ -69,13 +71,34 @@ def _is_crystal(item: object) -> bool:
     return hasattr(item, "lattice") or hasattr(item, "get_chemical_formula")
 
 
+def _whole(table: pa.Table) -> pa.Table:
+    """Add what a table made elsewhere lacks; one made by onnes passes as it is."""
+    if missing := [name for name in GEOMETRY_COLUMNS if name not in table.column_names]:
+        raise CrystalError(f"a table without column {missing[0]}: crystals need lattice, frac_coords, atomic_numbers")
+    if "id" not in table.column_names:
+        table = with_columns(table, {"id": _numbered(table.num_rows)})
+    if not set(BASE_COLUMNS) <= set(table.column_names):
+        table = with_compositions(complete(table))
+    present = [table[name].combine_chunks().is_valid().to_numpy(zero_copy_only=False) for name in GEOMETRY_COLUMNS]
+    lost = is_open(table) & ~np.logical_and.reduce(present)
+    if not lost.any():
+        return table
+    errors = ["no geometry: fill lattice, frac_coords, atomic_numbers" if gone else old for gone, old in
+              zip(lost, values(table, "error"), strict=True)]  # fmt: skip
+    return with_columns(table, {"error": errors})
+
+
+def _numbered(n: int) -> list[str]:
+    return [f"crystal-{i:05d}" for i in range(n)]
+
+
 def _named(batch: CrystalBatch) -> pa.Table:
     """Number the crystals of a batch."""
-    return crystal_table(batch, ids=[f"crystal-{i:05d}" for i in range(len(batch))], source="python", identified=False)
+    return crystal_table(batch, ids=_numbered(len(batch)), source="python", identified=False)
 
 
 def wrap(table: pa.Table) -> CrystalTable:
     """Give a table the face that users see."""
-    from onnes.tools.result import CrystalTable  # noqa: PLC0415
+    from onnes.tools.result import CrystalTable
 
     return CrystalTable(table)

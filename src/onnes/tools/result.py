@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from rich.table import Table
 
+PAGE_WIDTH = 150
+"""Width of a printed table where there is no terminal to ask."""
+
 _SHOWN: dict[str, tuple[str, str]] = {
     "id": ("id", "{}"),
     "reduced_formula": ("formula", "{}"),
@@ -35,6 +38,9 @@ _SHOWN: dict[str, tuple[str, str]] = {
     "geometry": ("geometry", "{}"),
     "how": ("how", "{}"),
 }
+_DETAILS = {
+    "space_group", "energy_eV_per_atom", "formation_energy_eV_per_atom", "hull_coverage", "decomposes_to", "relax_steps", "how",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -64,9 +70,9 @@ class CrystalTable:
         return values(self.table, column)
 
     def __repr__(self) -> str:
-        from rich.console import Console  # noqa: PLC0415 - only when shown
+        from rich.console import Console
 
-        console = Console(width=160, no_color=True, highlight=False)
+        console = Console(width=PAGE_WIDTH, no_color=True, highlight=False)
         with console.capture() as capture:
             console.print(self.rich())
         return capture.get()
@@ -75,30 +81,33 @@ class CrystalTable:
         return self.to_pandas()[self.shown()].to_html(index=False)
 
     def shown(self) -> list[str]:
-        """Columns worth showing: those of the short list that hold anything."""
-        return [c for c in _SHOWN if c in self.table.column_names and self.table[c].null_count < self.table.num_rows]
+        """Columns worth showing: those of the short list that hold anything, the details only without a Tc."""
+        filled = [c for c in _SHOWN if c in self.table.column_names and self.table[c].null_count < self.table.num_rows]
+        return [c for c in filled if c not in _DETAILS] if "tc_K" in filled else filled
 
     def rich(self, *, max_rows: int = 60) -> Table:
-        """Make a rich table of the open rows, failed and rejected ones below with their reasons."""
-        from rich.table import Table  # noqa: PLC0415
+        """Make a rich table; errors, reasons and warnings stand in its last column."""
+        from rich.markup import escape
+        from rich.table import Table
 
         view = Table(box=None, header_style="bold")
         names = self.shown()
-        failed = [e is not None for e in self["error"]]
+        remarks = [e or r or w for e, r, w in zip(self["error"], self["reason"], self["warnings"], strict=True)]
         for name in names:
-            view.add_column(_SHOWN[name][0], justify="left" if name in ("id", "reduced_formula") else "right")
-        if any(failed) or any(w is not None for w in self["warnings"]):
+            text = name in ("id", "reduced_formula", "decomposes_to")
+            view.add_column(_SHOWN[name][0], justify="left" if text else "right", no_wrap=name != "how")
+        if any(remarks):
             view.add_column("remarks", overflow="fold")
         columns = [self[name] for name in names]
+        failed = [e is not None for e in self["error"]]
         for i, row in enumerate(zip(*columns, strict=True)):
             if i == max_rows:
                 view.caption = f"... and {len(self) - max_rows} more rows"
                 break
-            cells = ["–" if v is None else _format(n, v) for n, v in zip(names, row, strict=True)]
-            remark = self["error"][i] or self["reason"][i] or self["warnings"][i] or ""
-            view.add_row(*cells, remark, style="red" if failed[i] else None) if len(view.columns) > len(
-                names
-            ) else view.add_row(*cells)
+            cells = ["–" if v is None else escape(_format(n, v)) for n, v in zip(names, row, strict=True)]
+            view.add_row(
+                *cells, *([escape(remarks[i] or "")] if any(remarks) else []), style="red" if failed[i] else None
+            )
         return view
 
     def to_pandas(self) -> pd.DataFrame:
@@ -127,7 +136,7 @@ class CrystalTable:
         return int(is_open(self.table).sum())
 
 
-def _format(name: str, value: Any) -> str:  # noqa: ANN401 - any cell
+def _format(name: str, value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return _SHOWN[name][1].format(value)

@@ -43,6 +43,8 @@ def cached_features(
     """Like `onnes.models.features.crystal_features`, but kept on disk potential by potential, piece by piece."""
     folder = cache_folder() / "features"
     folder.mkdir(parents=True, exist_ok=True)
+    if not len(batch):
+        return crystal_features(batch, potentials, device=device)
     parts: list[list[dict[str, np.ndarray]]] = []
     for start in range(0, len(batch), PIECE):
         piece = batch.select(range(start, min(start + PIECE, len(batch))))
@@ -55,7 +57,7 @@ def cached_features(
     return CrystalFeatures(
         np.concatenate([part["values"] for part in joined], axis=1),
         joined[0]["energies_eV_per_atom"],
-        np.nanmax(np.stack([np.full(len(batch), -np.inf), *moments]), axis=0),
+        np.fmax.reduce(moments),  # NaN from potentials that know no moments
         errors,
     )
 

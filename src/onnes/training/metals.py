@@ -48,7 +48,7 @@ class MetalData:
 def load_metal_data(*, device: str = "cpu", on_rows: Callable[[int], None] | None = None) -> MetalData:
     """Read the gaps and compute (or find) the features; raises ConfigError without the data."""
     table = read_data(DATA)
-    table = table.filter(pc.and_(pc.is_valid(table["band_gap_eV"]), pc.invert(table["duplicate_id"])))
+    table = table.filter(pc.field("band_gap_eV").is_valid() & ~pc.field("duplicate_id"))
     features = cached_features(CrystalBatch.from_table(table), FEATURE_POTENTIALS, device=device, on_rows=on_rows)
     good = np.array([not error for error in features.errors])
     formulas = np.array(table["reduced_formula"].to_pylist())[good]
@@ -73,9 +73,11 @@ def fit_metal(
     return MetalModel("metal", "", FEATURE_POTENTIALS, heads)
 
 
-def score_metal(model: MetalModel, data: MetalData, rows: NDArray[np.bool_], *, threshold: float = 0.5) -> dict[str, float]:
+def score_metal(
+    model: MetalModel, data: MetalData, rows: NDArray[np.bool_], *, threshold: float = 0.5
+) -> dict[str, float]:
     """ROC-AUC, precision and recall of metals at a threshold, and the share of metals."""
-    from sklearn.metrics import precision_score, recall_score, roc_auc_score  # noqa: PLC0415 - only in benchmarks
+    from sklearn.metrics import precision_score, recall_score, roc_auc_score
 
     probability, truth = model.predict(data.features[rows]), data.is_metal[rows]
     return {

@@ -34,33 +34,32 @@ def known_phases(*, max_atoms: int = MAX_ATOMS) -> tuple[pa.Table, dict[str, str
     parts: list[pa.Table] = [_own()]
     seen: set[str] = set()
     for name, ids, table in _sources():
-        keep = [i for i, row in enumerate(ids) if row not in seen and not seen.add(row)]
-        sizes = pc.list_value_length(table["atomic_numbers"])
-        part = table.take(keep).filter(pc.less_equal(sizes.take(keep), max_atoms))
-        rows = [row for row, size in zip((ids[i] for i in keep), sizes.take(keep).to_pylist(), strict=True) if size <= max_atoms]
-        parts.append(crystal_table(CrystalBatch.from_table(part), ids=rows, source=name))
-    table = concat(parts)
-    table = table.take(pc.sort_indices(table, [("n_atoms", "ascending"), ("id", "ascending")]))
+        sizes = [len(numbers) for numbers in table["atomic_numbers"].to_pylist()]
+        rows = [i for i, row in enumerate(ids) if sizes[i] <= max_atoms and row not in seen and not seen.add(row)]
+        batch = CrystalBatch.from_table(table.take(rows))
+        parts.append(crystal_table(batch, ids=[ids[i] for i in rows], source=name))
+    table = concat(parts).sort_by([("n_atoms", "ascending"), ("id", "ascending")])
     return table, _coverage(table)
 
 
 def _own() -> pa.Table:
     table = known_table()
-    ambient = pc.equal(table["pressure_GPa"], 0.0)
-    table = table.filter(ambient)
-    return table.set_column(table.schema.get_field_index("id"), "id", pa.array([f"known:{i}" for i in values(table, "id")]))
+    table = table.filter(pc.field("pressure_GPa") == 0.0)
+    return table.set_column(
+        table.schema.get_field_index("id"), "id", pa.array([f"known:{i}" for i in values(table, "id")])
+    )
 
 
 def _sources() -> Iterator[tuple[str, list[str], pa.Table]]:
     """(source name, ids, rows with geometry), best known first."""
     elements = read_data("elemental_reference_energies")
-    elements = elements.filter(pc.is_valid(elements["atomic_numbers"]))
+    elements = elements.filter(pc.field("atomic_numbers").is_valid())
     names = zip(elements["element"].to_pylist(), elements["source"].to_pylist(), strict=True)
     yield "elements", [f"element:{element}:{source}".replace(" ", "_") for element, source in names], elements
     mp = read_data("mp_structures")
     yield "Materials Project", mp["id"].to_pylist(), mp
     measured = read_data("tc_exp_3dsc_mp")
-    measured = measured.filter(pc.and_(measured["is_ordered"], pc.invert(measured["synth_doped"])))
+    measured = measured.filter(pc.field("is_ordered") & ~pc.field("synth_doped"))
     yield "Materials Project (3DSC)", measured["mp_id"].to_pylist(), measured
     for name in ("matbench_phonons", "elasticity_binaries", "phonon_heat_capacity_binaries"):
         table = read_data(name)

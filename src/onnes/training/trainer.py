@@ -24,16 +24,16 @@ class TrainSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    members: int = Field(8, ge=1, description="networks in the ensemble")
-    hidden: int = Field(256, ge=1, description="width of both hidden layers")
-    epochs: int = Field(60, ge=1)
-    batch_size: int = Field(128, ge=1)
-    learning_rate: float = Field(1e-3, gt=0, description="peak of the one-cycle schedule (AdamW)")
-    weight_decay: float = Field(1e-2, ge=0)
-    dropout: float = Field(0.1, ge=0, lt=1)
-    noise: float = Field(0.05, ge=0, description="Gaussian noise on the standardised features")
-    huber: float = Field(0.5, gt=0, description="edge of the Huber loss, in standard deviations")
-    bagging: float = Field(1.0, gt=0, le=1, description="share of the formulas that each member sees")
+    members: int = Field(default=8, ge=1, description="networks in the ensemble")
+    hidden: int = Field(default=256, ge=1, description="width of both hidden layers")
+    epochs: int = Field(default=60, ge=1)
+    batch_size: int = Field(default=128, ge=1)
+    learning_rate: float = Field(default=1e-3, gt=0, description="peak of the one-cycle schedule (AdamW)")
+    weight_decay: float = Field(default=1e-2, ge=0)
+    dropout: float = Field(default=0.1, ge=0, lt=1)
+    noise: float = Field(default=0.05, ge=0, description="Gaussian noise on the standardised features")
+    huber: float = Field(default=0.5, gt=0, description="edge of the Huber loss, in standard deviations")
+    bagging: float = Field(default=1.0, gt=0, le=1, description="share of the formulas that each member sees")
     loss: Literal["huber", "binary"] = "huber"
     seed: int = 0
 
@@ -121,9 +121,7 @@ def _fit_member(
         nn.Linear(settings.hidden, settings.hidden), nn.SiLU(), nn.Dropout(settings.dropout),
         nn.Linear(settings.hidden, y.shape[1]),
     )  # fmt: skip
-    optimizer = torch.optim.AdamW(
-        network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
-    )
+    optimizer = torch.optim.AdamW(network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
     batches = -(-len(x) // settings.batch_size)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, settings.learning_rate, total_steps=settings.epochs * batches

@@ -20,7 +20,9 @@ def register_builtin_stages() -> None:
 
 def funnel_names() -> list[str]:
     """Names of the shipped funnels."""
-    return sorted(f.name.removesuffix(".toml") for f in files(__package__).iterdir() if f.name.endswith(".toml"))
+    return sorted(
+        f.name.removesuffix(".toml") for f in files("onnes.campaign.funnels").iterdir() if f.name.endswith(".toml")
+    )
 
 
 def load_funnel(name: str = "default") -> Funnel:
@@ -33,7 +35,9 @@ def load_funnel(name: str = "default") -> Funnel:
     """
     register_builtin_stages()
     if name in funnel_names():
-        return Funnel.from_toml(files(__package__).joinpath(f"{name}.toml").read_text(encoding="utf-8"), origin=name)
+        return Funnel.from_toml(
+            files("onnes.campaign.funnels").joinpath(f"{name}.toml").read_text(encoding="utf-8"), origin=name
+        )
     if Path(name).suffix == ".toml":
         return Funnel.from_file(name)
     raise ConfigError(f"unknown funnel {name!r}; shipped: {', '.join(funnel_names())}, or give a TOML file")
