@@ -178,7 +178,7 @@ def test_many_blocks_of_a_cif_are_many_rows(tmp_path: Path) -> None:
 def test_formula_that_differs_from_the_sites_is_noted(tmp_path: Path) -> None:
     row = _one(_write(tmp_path, "x.cif", cif() + "_chemical_formula_sum 'Nb2 H1'\n"))
     assert row["error"] is None
-    assert "formula" in row["warnings"]
+    assert "formula" in row["notes"]
 
 
 def test_cell_is_kept_as_printed_and_p1_coordinates_are_not_rounded(tmp_path: Path) -> None:

@@ -301,7 +301,7 @@ def _candidate(rank: int, row: dict[str, Any], writers: Mapping[str, str]) -> Ca
         space_group_symbol=_space_group_symbol(row.get("space_group")),
         is_magnetic=None if magnetic is None else magnetic > MAGNETIC_MUB,
         lone_system=row.get("hull_coverage") == 0,
-        warnings=row.get("warnings"),
+        warnings="; ".join(filter(None, (row.get("notes"), row.get("warnings")))) or None,
         results=results,
         cell=cell,
         input_cell=before,

@@ -106,8 +106,11 @@ reference_app = typer.Typer(help="References: known phases with energies of one 
 
 @reference_app.command("build")
 def reference_build(
-    files: Files,
     out: Annotated[Path, typer.Option("--out", help="Reference file to write (.parquet).")],
+    files: Annotated[list[str] | None, typer.Argument(help="Files or folders with known crystals.")] = None,
+    known_phases: Annotated[
+        bool, typer.Option("--known-phases", help="Gather the known phases of $ONNES_DATA, as the shipped reference does.")
+    ] = False,
     potential: Potential = "sevennet-0",
     name: Annotated[str | None, typer.Option(help="Name shown in reports.")] = None,
     device: Device = "cpu",
@@ -116,16 +119,30 @@ def reference_build(
     """Compute the energies of known crystals by one potential; the same command again goes on where it stopped."""
     from onnes.crystals.readers import read_crystals
     from onnes.crystals.table import identify
+    from onnes.errors import ConfigError
     from onnes.potentials.potential import load_potential
     from onnes.potentials.reference_builder import build_reference
     from onnes.tools.progress import Bars
 
-    table = identify(read_crystals(files))
+    notes: dict[str, str] = {}
+    if known_phases:
+        from onnes.training.reference_data import known_phases as gather
+
+        table, notes = gather()
+    elif files:
+        table = identify(read_crystals(files))
+    else:
+        raise ConfigError("give files with known crystals, or --known-phases")
     cache = out.with_suffix(".pieces")
     with Bars(quiet=quiet) as bars:
         bars.bar("reference", table.num_rows)
         built = build_reference(
-            table, load_potential(potential, device=device), name=name or out.stem, cache=cache, on_rows=bars.rows_done
+            table,
+            load_potential(potential, device=device),
+            name=name or out.stem,
+            cache=cache,
+            notes=notes,
+            on_rows=bars.rows_done,
         )
     built.save(out)
     failed = table["error"].length() - table["error"].null_count

@@ -192,7 +192,7 @@ def _table_of(path: Path, outcomes: list[Outcome], max_atoms: int) -> pa.Table:
         own = outcome.name if not isinstance(outcome, CrystalError) else None
         row["id"] = own or (f"{path.stem}-{number:05d}" if many else path.stem)
         rows.append(row | {"source": str(path), "geometry": "input", "pressure_GPa": 0.0})
-    columns = [*BASE_COLUMNS, "warnings"] if any("warnings" in row for row in rows) else list(BASE_COLUMNS)
+    columns = [*BASE_COLUMNS, "notes"] if any("notes" in row for row in rows) else list(BASE_COLUMNS)
     schema = pa.schema([(name, COLUMNS[name]) for name in columns])
     return with_compositions(pa.Table.from_pylist(rows, schema=schema))
 
@@ -213,7 +213,7 @@ def _row(outcome: Outcome, where: str, max_atoms: int) -> dict[str, Any]:
     row = _geometry_values(outcome)
     if outcome.site_occupancies is not None:
         row |= {"site_occupancies": _entries(outcome.site_occupancies), "error": f"{where}: {PARTLY_OCCUPIED}"}
-    return row | ({"warnings": outcome.note} if outcome.note else {})
+    return row | ({"notes": outcome.note} if outcome.note else {})
 
 
 def _geometry_values(parsed: Parsed) -> dict[str, Any]:

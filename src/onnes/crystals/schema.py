@@ -21,6 +21,7 @@ COLUMNS: dict[str, pa.DataType] = {
     "source": pa.string(),
     "parent_id": pa.string(),
     "how": pa.string(),
+    "notes": pa.string(),  # what the reader noticed
     "lattice": pa.list_(pa.float64()),
     "frac_coords": pa.list_(pa.float64()),
     "atomic_numbers": pa.list_(pa.int16()),

@@ -35,12 +35,12 @@ class ReferenceSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    relax_above_force_eV_per_A: float = Field(default=0.2, ge=0, description="crystals with a larger force are relaxed")
+    relax_above_force_eV_per_A: float = Field(default=0.3, ge=0, description="crystals with a larger force are relaxed")
     relax_above_stress_GPa: float = Field(
         default=3.0, ge=0, description="crystals with a larger stress component are relaxed"
     )
     relax_within_eV_per_atom: float = Field(
-        default=0.05, ge=0, description="only crystals this close to the hull are relaxed; the others cannot reach it"
+        default=0.05, ge=0, description="only the lowest crystal of a formula is relaxed, and only this close to the hull"
     )
     fmax_eV_per_A: float = Field(default=0.03, gt=0, description="largest force after that relaxation (eV/A)")
     max_steps: int = Field(default=100, ge=1)
@@ -144,10 +144,12 @@ def _near_hull(
     strained: np.ndarray,
     settings: ReferenceSettings,
 ) -> np.ndarray:
-    """Rows to relax: strained, and not far above the hull of the unrelaxed energies."""
+    """Rows to relax: strained, the lowest of their formula, and not far above the hull of the unrelaxed energies."""
     hull = Hull(reference)
     chosen: list[int] = []
     for row in np.flatnonzero(strained):
+        if energies[row] > reference.lowest[formulas[row]][0]:
+            continue
         place = hull.place(formulas[row], float(energies[row]))
         if place is not None and place.e_above_hull_eV_per_atom < settings.relax_within_eV_per_atom:
             chosen.append(int(row))

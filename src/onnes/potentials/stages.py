@@ -33,7 +33,11 @@ class Relax(Stage):
     version = "1"
     kind = StageKind.MAP
     title = "relax positions and cell"
-    writes = ("potential", "energy_eV_per_atom", "forces_max_eV_per_A", "relax_steps", "relax_converged", "geometry")
+    writes = (
+        "lattice", "frac_coords", "input_lattice", "input_frac_coords", "geometry", "pressure_GPa", "space_group",
+        "prototype", "crystal_hash", "potential", "energy_eV_per_atom", "forces_max_eV_per_A", "relax_steps",
+        "relax_converged",
+    )  # fmt: skip
     settings_type = RelaxStageSettings
     settings: RelaxStageSettings
 

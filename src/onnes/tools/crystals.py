@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from onnes.crystals.schema import is_open, values, with_columns
 from onnes.errors import ConfigError
+from onnes.potentials.potential import DEFAULT_POTENTIAL
 from onnes.tools.inputs import Crystals, as_table, wrap
 
 if TYPE_CHECKING:
@@ -67,6 +68,8 @@ def predict(
     from onnes.models.prediction import predict_table
 
     table = _relaxed(as_table(crystals), potential, device, None) if relax else as_table(crystals)
+    if hull and potential != DEFAULT_POTENTIAL and not relax:
+        table = _with_energies(table, potential, device, None)
     table = predict_table(table, model=model, device=device, on_rows=on_rows)
     return wrap(_on_hull(table, potential, reference, strict=False) if hull else table)
 

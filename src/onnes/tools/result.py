@@ -92,7 +92,8 @@ class CrystalTable:
 
         view = Table(box=None, header_style="bold")
         names = self.shown()
-        remarks = [e or r or w for e, r, w in zip(self["error"], self["reason"], self["warnings"], strict=True)]
+        said = zip(self["error"], self["reason"], self["notes"], self["warnings"], strict=True)
+        remarks = [error or reason or "; ".join(filter(None, rest)) for error, reason, *rest in said]
         for name in names:
             text = name in ("id", "reduced_formula", "decomposes_to")
             view.add_column(_SHOWN[name][0], justify="left" if text else "right", no_wrap=name != "how")
