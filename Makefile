@@ -10,7 +10,7 @@ export MKL_NUM_THREADS = 1
 .PHONY: discover test test-slow lint docs wheel clean
 
 discover: $(STAMP)
-	$(BIN)/onnes discover --parent examples/Be2Nb3.cif --fixed Be --min-tc 5 --out $(OUT)
+	$(BIN)/onnes discover --parent examples/Be2Nb3.cif --fixed Be --out $(OUT)
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

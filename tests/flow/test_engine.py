@@ -86,7 +86,11 @@ def test_counts_of_each_step(tmp_path):
         ("toy-fail", 50 - cold, 50 - cold - lost, 0, lost, 0),
     ]
     assert result.outcomes[1].reasons == {"tc_K": cold}
-    assert witness.started == [("toy-tc", "toy Tc", 50), ("hot", "gate", 50), ("toy-fail", "toy failures", 50 - cold)]
+    assert witness.started == [
+        ("toy-tc", "toy Tc", 50),
+        ("hot", "keep tc_K at least 5", 50),
+        ("toy-fail", "toy failures", 50 - cold),
+    ]
     assert witness.by_step == [50, 50, 50 - cold]
     assert witness.outcomes == result.outcomes
 

@@ -108,10 +108,7 @@ def known(shipped):
     return {row["id"]: row for row in out.to_pylist()}
 
 
-V3SI = pytest.param("V3Si", marks=pytest.mark.xfail(reason="the shipped model says 0.7 K; measured are 17 K"))
-
-
-@pytest.mark.parametrize("name", ["Nb3Sn", "MgB2", "NbN", V3SI, "Pb"])
+@pytest.mark.parametrize("name", ["Nb3Sn", "MgB2", "NbN", "V3Si", "Pb"])
 def test_known_superconductors(known, name) -> None:
     assert known[name]["tc_K"] > 1
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from onnes.cli.options import Device, Files, Json, Potential, Quiet
+from onnes.cli.options import Device, Json, Potential, Quiet
 
 if TYPE_CHECKING:
     from onnes.training.benchmarks.report import Benchmark
@@ -109,7 +109,8 @@ def reference_build(
     out: Annotated[Path, typer.Option("--out", help="Reference file to write (.parquet).")],
     files: Annotated[list[str] | None, typer.Argument(help="Files or folders with known crystals.")] = None,
     known_phases: Annotated[
-        bool, typer.Option("--known-phases", help="Gather the known phases of $ONNES_DATA, as the shipped reference does.")
+        bool,
+        typer.Option("--known-phases", help="Gather the known phases of $ONNES_DATA, as the shipped reference does."),
     ] = False,
     potential: Potential = "sevennet-0",
     name: Annotated[str | None, typer.Option(help="Name shown in reports.")] = None,

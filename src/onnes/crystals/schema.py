@@ -75,6 +75,9 @@ COLUMNS: dict[str, pa.DataType] = {
     "reason": pa.string(),
     "runs": pa.list_(pa.string()),  # the stage runs the row went through, "stage:run id", oldest first
 }
+_names = list(COLUMNS)
+GEOMETRY_DEPENDENT = tuple(_names[_names.index("formation_energy_eV_per_atom") : _names.index("error")])
+"""Columns whose values become void when the crystal moves."""
 GEOMETRY_COLUMNS = ("lattice", "frac_coords", "atomic_numbers")
 
 

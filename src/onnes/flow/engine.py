@@ -178,7 +178,7 @@ def run_funnel(
     outcomes: list[StepOutcome] = []
     writers: dict[str, str] = {}
     for number, (step, stage) in enumerate(zip(funnel.steps, stages, strict=True)):
-        observer.step_started(step.name, stage.title, current.num_rows)
+        observer.step_started(step.name, stage.headline(), current.num_rows)
         output, outcome, runs = _run_step(
             current, step, stage, folder / f"{number:02d}-{step.name}", engine, observer, device=device, seed=seed
         )
@@ -270,7 +270,7 @@ def _count(
     kinds = Counter(reason.split(" = ")[0] for reason in rejected)
     return StepOutcome(
         step.name,
-        stage.title,
+        stage.headline(),
         before.num_rows,
         after.num_rows - len(rejected) - failed,
         len(rejected),

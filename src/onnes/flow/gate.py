@@ -53,6 +53,13 @@ class Gate(Stage):
             table, {"rejected_by": [context.name if reason else None for reason in reasons], "reason": reasons}
         )
 
+    def headline(self) -> str:
+        """Return the condition, such as ``tc_K at least 5``."""
+        s = self.settings
+        parts = [f"{word} {bound:g}" for word, bound in (("at least", s.min), ("at most", s.max)) if bound is not None]
+        parts += [] if s.equals is None else [f"equal to {s.equals}"]
+        return f"keep {s.column} {' and '.join(parts)}"
+
     def _reason(self, value: float | str | bool | None) -> str | None:
         s = self.settings
         if value is None or value != value:  # noqa: PLR0124 - NaN

@@ -82,6 +82,10 @@ class Stage(ABC):
     def __init__(self, settings: StageSettings) -> None:
         self.settings = settings
 
+    def headline(self) -> str:
+        """What this stage does with these settings, in a few words for a person."""
+        return self.title
+
     def fingerprints(self) -> Mapping[str, str]:
         """Sha256 of the model, potential and reference that the result depends on; part of the output's name."""
         return {}

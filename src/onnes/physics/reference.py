@@ -77,6 +77,8 @@ class Reference:
                 f"`onnes reference build FILE --potential {potential}` and pass it with --reference"
             )
         file = resources.files("onnes.physics") / "data" / _SHIPPED[potential]
+        if not file.is_file():
+            raise ConfigError(f"the installed package lacks its reference {_SHIPPED[potential]}; install it again")
         return cls._parse(file.read_bytes(), f"shipped reference of {potential}")
 
     @classmethod

@@ -40,7 +40,9 @@ class ReferenceSettings(BaseModel):
         default=3.0, ge=0, description="crystals with a larger stress component are relaxed"
     )
     relax_within_eV_per_atom: float = Field(
-        default=0.05, ge=0, description="only the lowest crystal of a formula is relaxed, and only this close to the hull"
+        default=0.05,
+        ge=0,
+        description="only the lowest crystal of a formula is relaxed, and only this close to the hull",
     )
     fmax_eV_per_A: float = Field(default=0.03, gt=0, description="largest force after that relaxation (eV/A)")
     max_steps: int = Field(default=100, ge=1)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from onnes.crystals.batch import CrystalBatch
-from onnes.crystals.schema import is_open, values, with_columns
+from onnes.crystals.schema import GEOMETRY_DEPENDENT, is_open, values, with_columns
 from onnes.crystals.table import identify
 from onnes.potentials.relaxation import RelaxSettings, relax_batch
 
@@ -26,7 +26,7 @@ def relax_table(
     *,
     on_rows: Callable[[int], None] | None = None,
 ) -> pa.Table:
-    """Relax every open row; space group, prototype and hash are found anew for the relaxed geometry.
+    """Relax every open row; space group, prototype and hash are found anew, numbers of the old geometry removed.
 
     Parameters
     ----------
@@ -59,7 +59,8 @@ def relax_table(
         "energy_eV_per_atom",
     )
     more = ("forces_max_eV_per_A", "relax_steps", "relax_converged", "pressure_GPa", "error")
-    columns = {name: values(table, name) for name in (*names, *more)}
+    stale = [name for name in GEOMETRY_DEPENDENT if name in table.column_names]
+    columns = {name: values(table, name) for name in (*names, *more, *stale)}
     for i, row in enumerate(rows):
         if relaxed.errors[i] is not None:
             columns["error"][row] = relaxed.errors[i]
@@ -75,6 +76,8 @@ def relax_table(
         columns["relax_steps"][row] = int(relaxed.steps[i])
         columns["relax_converged"][row] = bool(relaxed.converged[i])
         columns["pressure_GPa"][row] = settings.pressure_GPa
+        for name in stale:
+            columns[name][row] = None
         if not relaxed.converged[i]:
             columns["error"][row] = (
                 f"not relaxed after {int(relaxed.steps[i])} steps: largest force "

@@ -13,6 +13,7 @@ from onnes.crystals.batch import CrystalBatch
 from onnes.crystals.readers import read_crystals
 from onnes.crystals.schema import GEOMETRY_COLUMNS, is_open, values, with_columns
 from onnes.crystals.table import BASE_COLUMNS, complete, crystal_table, with_compositions
+from onnes.crystals.validation import faults
 from onnes.errors import CrystalError
 
 if TYPE_CHECKING:
@@ -80,12 +81,15 @@ def _whole(table: pa.Table) -> pa.Table:
     if not set(BASE_COLUMNS) <= set(table.column_names):
         table = with_compositions(complete(table))
     present = [table[name].combine_chunks().is_valid().to_numpy(zero_copy_only=False) for name in GEOMETRY_COLUMNS]
-    lost = is_open(table) & ~np.logical_and.reduce(present)
-    if not lost.any():
-        return table
-    errors = ["no geometry: fill lattice, frac_coords, atomic_numbers" if gone else old for gone, old in
-              zip(lost, values(table, "error"), strict=True)]  # fmt: skip
-    return with_columns(table, {"error": errors})
+    whole = np.logical_and.reduce(present)
+    errors = values(table, "error")
+    rows = np.flatnonzero(is_open(table))
+    for row in rows[~whole[rows]]:
+        errors[row] = "no geometry: fill lattice, frac_coords, atomic_numbers"
+    kept = rows[whole[rows]]
+    for row, fault in zip(kept, faults(CrystalBatch.from_table(table.take(pa.array(kept)))), strict=True):
+        errors[row] = fault
+    return table if errors == values(table, "error") else with_columns(table, {"error": errors})
 
 
 def _numbered(n: int) -> list[str]:
@@ -93,8 +97,9 @@ def _numbered(n: int) -> list[str]:
 
 
 def _named(batch: CrystalBatch) -> pa.Table:
-    """Number the crystals of a batch."""
-    return crystal_table(batch, ids=_numbered(len(batch)), source="python", identified=False)
+    """Number the crystals of a batch, and mark those that are none."""
+    table = crystal_table(batch, ids=_numbered(len(batch)), source="python", identified=False)
+    return with_columns(table, {"error": faults(batch)})
 
 
 def wrap(table: pa.Table) -> CrystalTable:

@@ -113,7 +113,7 @@ def _structure_card(config: dict[str, Any]) -> str:
 
 * **What**: {config["settings"]["members"]} networks on the pooled atom features of {" and ".join(config["potentials"])};
   logarithms of lambda, omega_log and omega2/omega_log, then Allen-Dynes with f1 and f2 of the mean moments.
-* **Data**: {config["training_data"]}; {config["training_rows"]} crystals of up to 12 atoms, mu* = 0.10.
+* **Data**: {config["training_data"]}; {config["training_rows"]} crystals of up to 18 atoms (a warning above {config["max_atoms"]}), mu* = 0.10.
 * **Split**: {config["split"]}; the shipped weights are trained on all rows.
 * **Validation** ({v["n"]} rows): lambda MAE {v["lambda_mae"]:.3f}, omega_log MAE {v["omega_log_mae_K"]:.1f} K, Tc MAE
   {v["tc_mae_K"]:.2f} K, R2 {v["tc_r2"]:.2f}; at 5 K precision {v["precision_5K"]:.2f}, true-positive rate
