@@ -44,6 +44,7 @@ class ReferenceSettings(BaseModel):
         ge=0,
         description="only the lowest crystal of a formula is relaxed, and only this close to the hull",
     )
+    relax_max_atoms: int = Field(default=12, ge=1, description="larger cells keep their published geometry")
     fmax_eV_per_A: float = Field(default=0.03, gt=0, description="largest force after that relaxation (eV/A)")
     max_steps: int = Field(default=100, ge=1)
     max_volume_change: float = Field(
@@ -106,6 +107,7 @@ def build_reference(
 
     with np.errstate(invalid="ignore"):
         strained = (forces > settings.relax_above_force_eV_per_A) | (stresses > settings.relax_above_stress_GPa)
+    strained &= batch.n_atoms <= settings.relax_max_atoms
     rows = _near_hull(reference(), values(table, "reduced_formula"), energies, strained, settings)
     for start in range(0, len(rows), _RELAX_PIECE):
         part = rows[start : start + _RELAX_PIECE]
@@ -115,9 +117,10 @@ def build_reference(
         if on_rows:
             on_rows(len(part))
     return reference(
+        energies=f"{int(np.isfinite(energies).sum())} of {len(batch)} phases; the others are known, but do not compete",
         geometry=f"as published; {int(relaxed.sum())} crystals within {settings.relax_within_eV_per_atom} eV/atom of the "
-        f"hull relaxed, whose forces exceeded {settings.relax_above_force_eV_per_A} eV/A or whose stress exceeded "
-        f"{settings.relax_above_stress_GPa} GPa"
+        f"hull and of up to {settings.relax_max_atoms} atoms relaxed, whose forces exceeded {settings.relax_above_force_eV_per_A} eV/A or whose stress exceeded "
+        f"{settings.relax_above_stress_GPa} GPa",
     )
 
 
