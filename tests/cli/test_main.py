@@ -96,7 +96,11 @@ def test_an_interrupt_says_how_to_go_on():
         "sys.argv = ['onnes', 'wait']\nm.main()\n"
     )
     process = subprocess.Popen(
-        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", program],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - background jobs ignore it
     )
     assert process.stdout.readline() == "waiting\n"
     time.sleep(0.1)
