@@ -106,7 +106,7 @@ def benchmark_relax(*, small: int = 24, large: int = 12, on_rows: Callable[[int]
     values["2 processes"] = one / two
     return Benchmark(
         "Relaxation: crystals a minute, SevenNet-0, fmax 0.02 eV/Å, positions and cell",
-        ("cells", "relaxer", "crystals / min", "ratio", "evaluations", "|ΔE| to ASE FIRE, median / max (meV/atom)"),
+        ("cells", "relaxer", "crystals / min", "ratio", "evaluations", "energy difference to ASE FIRE, median / max (meV/atom)"),
         rows,
         [f"starts: strained by {_STRAIN:.0%}, rattled by {_RATTLE_A} Å, seed 0; one thread per process",
          f"{available_cores()} cores; the last two rows need an idle machine"],
