@@ -8,9 +8,8 @@ import sys
 import typer
 
 from onnes.cli import campaigns, crystals, maintenance
+from onnes.cli.options import EXIT_STOPPED, EXIT_USAGE
 from onnes.errors import OnnesError
-
-EXIT_USAGE, EXIT_PARTIAL, EXIT_ENVIRONMENT, EXIT_STOPPED = 2, 3, 4, 130
 
 app = typer.Typer(
     help="Find superconductors: propose crystals, relax them, keep the stable metals, predict Tc, report evidence.",

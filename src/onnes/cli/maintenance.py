@@ -9,12 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from onnes.cli.options import Device, Json, Potential, Quiet
+from onnes.cli.options import EXIT_ENVIRONMENT, Device, Json, Potential, Quiet
 
 if TYPE_CHECKING:
     from onnes.training.benchmarks.report import Benchmark
-
-EXIT_ENVIRONMENT = 4
 
 
 def doctor(json: Json = False) -> None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from onnes.tools.result import CrystalTable
 
-EXIT_PARTIAL = 3
+EXIT_USAGE, EXIT_PARTIAL, EXIT_ENVIRONMENT, EXIT_STOPPED = 2, 3, 4, 130
 
 Files = Annotated[
     list[str],

@@ -69,9 +69,8 @@ def _ase(batch: CrystalBatch, optimizer: str) -> tuple[float, np.ndarray, int]:
     return time.perf_counter() - start, np.array(energies), evaluations
 
 
-def _part(argument: tuple[CrystalBatch, float]) -> float:
-    """Relax one process's share; both wait for the same moment so that loading does not count."""
-    batch, _ = argument
+def _part(batch: CrystalBatch) -> float:
+    """Relax one process's share."""
     return _ours(batch, "bfgs")[0]
 
 
@@ -118,11 +117,11 @@ def _processes(batch: CrystalBatch, count: int) -> float:
     """Seconds that ``count`` processes take for the whole batch, model loading left out."""
     from onnes.flow.local import _environment
 
-    parts = [(batch.select(range(i, len(batch), count)), 0.0) for i in range(count)]
+    parts = [batch.select(range(i, len(batch), count)) for i in range(count)]
     context = multiprocessing.get_context("spawn")
     with _environment(ONE_THREAD), context.Pool(count) as pool:
         warm = relaxation_starts(2, 1, 2, seed=9)
-        pool.map(_part, [(warm, 0.0)] * count, chunksize=1)
+        pool.map(_part, [warm] * count, chunksize=1)
         start = time.perf_counter()
         pool.map(_part, parts, chunksize=1)
         return time.perf_counter() - start
