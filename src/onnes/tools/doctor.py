@@ -60,6 +60,7 @@ def examine() -> dict[str, Any]:
             "name": known.name,
             "sha256": known.sha256,
             "phases": known.table.num_rows,
+            "formulas_with_energy": len(known.lowest),
             "with_energy": known.table.num_rows - known.table["energy_eV_per_atom"].null_count,
             **known.notes,
         }

@@ -47,7 +47,6 @@ def benchmark_tc(*, seeds: int = 1, device: str = "cpu", on_rows: Callable[[int]
         sample = [getattr(s, f) for s in scores]
         ours.append(f"{np.mean(sample):.{d}f}" + (f" ± {np.std(sample, ddof=1):.{d}f}" if seeds > 1 else ""))
     table.append(("structure", *ours))
-    table.append(("published tree baseline of these features", "0.101", "24.1", "1.25", "–", "–", "–", "–"))
     low, high = _paired_difference(data, trees[2], models[0][1]["tc_K"], rows)
     coverage = _coverage(data, models[0][0])
     return Benchmark(
