@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from onnes.physics.reference import Reference
+
+
+_KEPT_DIAGRAMS = 4000
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,8 @@ class Hull:
     def diagram(self, system: frozenset[str]) -> tuple[PhaseDiagram | None, int]:
         """Phase diagram of a chemical system and its number of known compounds; None when an element is unknown."""
         if system not in self._diagrams:
+            if len(self._diagrams) >= _KEPT_DIAGRAMS:
+                self._diagrams.clear()
             if self.missing_elements(sorted(system)):
                 self._diagrams[system] = (None, 0)
             else:
@@ -115,3 +120,9 @@ class Hull:
         )
         text = " + ".join(f"{part:.2f} {entry.composition.reduced_formula}" for entry, part in parts)
         return HullResult(energy_eV_per_atom - elements, energy_eV_per_atom - hull_energy, text, coverage)
+
+
+@lru_cache(maxsize=2)
+def hull_of(reference: Reference) -> Hull:
+    """Return the hull of a reference, made once: its thousands of entries take longer than many a placement."""
+    return Hull(reference)

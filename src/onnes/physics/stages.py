@@ -129,10 +129,10 @@ class HullStage(Stage):
 
     def apply(self, table: pa.Table, context: StageContext) -> pa.Table:
         """Write the hull columns; a row without an energy, or with an element the reference lacks, gets ``error``."""
-        from onnes.physics.hull import Hull
+        from onnes.physics.hull import hull_of
 
         reference = Reference.find(self.settings.reference, self.settings.potential)
-        hull = Hull(reference)
+        hull = hull_of(reference)
         columns: dict[str, list[object]] = {name: [] for name in (*self.writes, "error")}
         rows = zip(
             values(table, "formula"), values(table, "potential"), floats(table, "energy_eV_per_atom"), strict=True
