@@ -25,3 +25,7 @@ class EngineError(OnnesError):
 
 class ConfigError(OnnesError):
     """A setting, a funnel file or a command-line choice is wrong."""
+
+
+class SpectrumError(OnnesError, ValueError):
+    """A spectrum cannot be used: its grid is not increasing, or its shape does not fit the grid."""

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onnes.physics.allen_dynes import MU_STAR, MU_STAR_HIGH, allen_dynes_tc_K
+from onnes.physics.allen_dynes import MU_STAR, MU_STAR_HIGH, allen_dynes_factors, allen_dynes_tc_K, mcmillan_tc_K
 
 # lambda, f1, f2, Tc with f1 f2, Tc plain (mu* = 0.10), Tc with f1 f2 at mu* = 0.16 and 0.21; omega_log 300 K, omega2 360 K
 WORKED = [
@@ -44,8 +44,55 @@ def test_worked_values_of_each_correction() -> None:
     np.testing.assert_allclose(with_both / with_f1, F2[1:], atol=5.1e-5)
 
 
+def test_factors() -> None:
+    f1, f2 = allen_dynes_factors(LAMBDA[1:], 300.0, 360.0)
+    np.testing.assert_allclose(f1, F1[1:], atol=5.1e-5)
+    np.testing.assert_allclose(f2, F2[1:], atol=5.1e-5)
+    assert np.shape(allen_dynes_factors(np.ones((2, 1)), [300.0, 200.0, 100.0], 360.0)) == (2, 2, 3)
+    for mu_star in (0.10, 0.16, 0.21):
+        plain = allen_dynes_tc_K(LAMBDA, 300.0, strong_coupling=False, mu_star=mu_star)
+        product = np.prod(allen_dynes_factors(LAMBDA, 300.0, 360.0, mu_star=mu_star), axis=0)
+        np.testing.assert_allclose(plain * product, allen_dynes_tc_K(LAMBDA, 300.0, 360.0, mu_star=mu_star))
+    assert allen_dynes_factors([1.0, np.nan], [300.0, 300.0], np.nan)[1].tolist() == [1.0, 1.0]
+
+
 def test_lead_as_in_the_paper() -> None:
+    plain = float(allen_dynes_tc_K(1.55, 56.0, 65.0, mu_star=0.105, strong_coupling=False))
+    f1, f2 = allen_dynes_factors(1.55, 56.0, 65.0, mu_star=0.105)
+    assert plain == pytest.approx(6.49, abs=0.005)
+    assert float(f1) == pytest.approx(1.092, abs=5e-4)
+    assert float(f2) == pytest.approx(1.026, abs=5e-4)
     assert float(allen_dynes_tc_K(1.55, 56.0, 65.0, mu_star=0.105)) == pytest.approx(7.27, abs=0.005)
+
+
+@pytest.mark.parametrize(
+    ("lam", "omega_log", "omega2", "at_015", "at_010"),
+    [
+        (0.4237, 337.5, 366.6, 0.513, 1.968),
+        (1.1506, 223.9, 239.0, 16.146, 20.339),
+        (1.3004, 62.3, 70.0, 5.458, 6.688),
+        (0.7518, 703.6, 771.5, 19.673, 30.001),
+    ],
+    ids=["Al", "Nb", "Pb", "MgB2"],
+)
+def test_computed_metals(lam, omega_log, omega2, at_015, at_010) -> None:
+    # the moments are known to four digits, and weak coupling multiplies the rounding of lambda
+    for mu_star, wanted in [(0.15, at_015), (0.10, at_010)]:
+        low, high = (
+            float(allen_dynes_tc_K(lam + s * 5e-5, omega_log + s * 0.05, omega2 + s * 0.05, mu_star=mu_star))
+            for s in (-1, 1)
+        )
+        assert low - 5e-4 <= wanted <= high + 5e-4
+        assert high - low < 3e-3 * wanted
+
+
+def test_mcmillan() -> None:
+    assert float(mcmillan_tc_K(0.82, 277.0, mu_star=0.13)) == pytest.approx(9.2, abs=0.05)  # niobium, in his table
+    assert float(mcmillan_tc_K(0.38, 428.0, mu_star=0.10)) == pytest.approx(1.16, abs=0.1)  # aluminium
+    plain = allen_dynes_tc_K(LAMBDA, 300.0, strong_coupling=False)
+    np.testing.assert_allclose(mcmillan_tc_K(LAMBDA, 300.0), plain * 1.2 / 1.45, rtol=1e-12)
+    assert mcmillan_tc_K(LAMBDA[:, None], [200.0, 400.0]).shape == (len(LAMBDA), 2)
+    assert np.isnan(mcmillan_tc_K([np.nan, 1.0, 0.05], [300.0, np.nan, 300.0])).tolist() == [True, True, False]
 
 
 def test_defaults_are_the_two_values_that_are_always_reported() -> None:
@@ -60,6 +107,8 @@ def test_defaults_are_the_two_values_that_are_always_reported() -> None:
 def test_no_solution_below_the_limit(mu_star, limit) -> None:
     below = np.array([-1.0, 0.0, 0.5 * limit, limit - 1e-4])
     assert (allen_dynes_tc_K(below, 1000.0, 1500.0, mu_star=mu_star) == 0).all()
+    assert (mcmillan_tc_K(below, 1000.0, mu_star=mu_star) == 0).all()
+    assert limit == pytest.approx(mu_star / (1 - 0.62 * mu_star), abs=5e-5)
     just_above = float(allen_dynes_tc_K(limit + 1e-4, 1000.0, 1500.0, mu_star=mu_star))
     assert 0 <= just_above < 1e-6
     assert 0 < float(allen_dynes_tc_K(3 * limit, 1000.0, mu_star=mu_star)) < 1000
@@ -121,6 +170,8 @@ def test_table_of_allen_and_dynes() -> None:
         omega2 = np.nan if row["omega2_K"] is None else row["omega2_K"]
         tc = float(allen_dynes_tc_K(row["lambda_"], row["omega_log_K"], omega2, mu_star=row["mu_star"]))
         assert tc == pytest.approx(row["tc_allen_dynes_recomputed_K"], abs=1e-5), row["material"]
+    misses = np.array([r["tc_K"] - r["tc_allen_dynes_recomputed_K"] for r in rows if r["table"] == "AllenDynes1975"])
+    assert np.abs(misses).mean() == pytest.approx(0.21, abs=0.005)
     measured = [(r["tc_allen_dynes_recomputed_K"], r["tc_K"]) for r in rows if r["table"] == "AllenDynes1975"]
     error = np.array([abs(tc / seen - 1) for tc, seen in measured])
     assert len(error) == 29

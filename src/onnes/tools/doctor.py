@@ -24,6 +24,7 @@ _PACKAGES = (
     "ase",
     "moyopy",
     "spglib",
+    "phonopy",
     "vesin",
     "pyarrow",
     "numpy",
