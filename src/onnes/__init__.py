@@ -9,11 +9,24 @@ from typing import TYPE_CHECKING, Any
 
 from onnes.version import __version__
 
-__all__ = ["__version__", "discover", "hull", "predict", "propose", "relax", "report", "screen"]
+__all__ = [
+    "__version__",
+    "discover",
+    "experimental",
+    "explain",
+    "hull",
+    "predict",
+    "propose",
+    "relax",
+    "report",
+    "screen",
+]
 
 if TYPE_CHECKING:
     from onnes.tools.campaigns import discover, report, screen
     from onnes.tools.crystals import hull, predict, propose, relax
+    from onnes.tools.experimental import experimental
+    from onnes.tools.explain import explain
 
 
 def __getattr__(name: str) -> Any:

@@ -21,6 +21,8 @@ UNITS = {
     "_muB": "μB",
     "_K": "K",
 }
+# A column that is read from a table, not written.
+READ = re.compile(r'\b(?:floats|values)\(table, "\w+"\)')
 
 
 def rows(page: str, header: str) -> list[list[str]]:
@@ -52,7 +54,7 @@ def test_type_unit_and_meaning(row: list[str]) -> None:
 
 def test_columns_marked_as_unwritten_are_written_nowhere() -> None:
     sources = [
-        path.read_text(encoding="utf-8")
+        READ.sub("", path.read_text(encoding="utf-8"))
         for path in (ROOT / "src" / "onnes").rglob("*.py")
         if path.name not in ("schema.py", "report_text.py", "report_data.py") and "training" not in path.parts
     ]

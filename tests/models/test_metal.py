@@ -31,6 +31,15 @@ def test_saved_and_loaded(tmp_path) -> None:
     )
 
 
+def test_potentials_and_gain_are_read_back(tmp_path) -> None:
+    model = metal_model(potentials=("sevennet-0", "chgnet"), x_gain=[2.0] * 30)
+    config = {"potentials": ["sevennet-0", "chgnet"], "targets": ["metal_logit"]}
+    save_weights(tmp_path / "mine", model.heads.tensors(), config, "")
+    loaded = load_metal_model(str(tmp_path / "mine"))
+    assert loaded.potentials == ("sevennet-0", "chgnet")
+    assert loaded.heads.x_gain.tolist() == [2.0] * 30
+
+
 def test_unknown_model() -> None:
     with pytest.raises(ModelError, match="unknown model"):
         load_metal_model("alchemy")
@@ -43,4 +52,4 @@ def test_shipped_model_was_good_on_held_out_formulas() -> None:
         pytest.skip("the package has no metal weights yet")
     assert validation["auc"] > 0.95
     assert validation["n"] > 1000
-    assert load_metal_model().potentials == ("sevennet-0", "chgnet")
+    assert load_metal_model().potentials == ("sevennet-0",)

@@ -7,14 +7,15 @@ from onnes.errors import ModelError
 from onnes.flow.stage import StageContext, StageKind, stage_class
 from onnes.models import prediction
 from onnes.models.stages import Predict, PredictSettings
-from onnes.models.weights import weights_sha256
+from onnes.models.weights import save_weights, weights_sha256
 from onnes.potentials.fingerprints import potential_sha256
+from tests.models.made_up import metal_model, superconductivity_config, superconductivity_model
 
 
 def test_registered() -> None:
     assert stage_class("predict") is Predict
     assert Predict.kind is StageKind.MAP
-    assert Predict.writes == prediction.COLUMNS  # the stage says what the function fills
+    assert sorted(Predict.writes) == sorted(prediction.COLUMNS)  # the stage says what the function fills
 
 
 def test_settings_reach_the_prediction(monkeypatch) -> None:
@@ -26,8 +27,9 @@ def test_settings_reach_the_prediction(monkeypatch) -> None:
 
     monkeypatch.setattr(prediction, "predict_table", spy)
     context = StageContext("predict", device="cuda")
-    Predict(PredictSettings(model="a", metal_model="b")).apply(known_table(["Al"]), context)
-    assert seen == {"model": "a", "metal_model": "b", "device": "cuda", "on_rows": context.on_rows}
+    Predict(PredictSettings(model="a", metal_model="b", phonons=True)).apply(known_table(["Al"]), context)
+    wanted = {"model": "a", "metal_model": "b", "phonons": True, "device": "cuda", "on_rows": context.on_rows}
+    assert seen == wanted
 
 
 def test_unknown_setting() -> None:
@@ -40,14 +42,37 @@ def test_unknown_model_is_found_before_the_work() -> None:
         Predict(PredictSettings(model="nothing")).fingerprints()
 
 
-def test_fingerprints_name_models_and_potentials(shipped) -> None:
+def test_fingerprints_name_every_model_and_potential(tmp_path) -> None:
+    """Of the fallback and of the moments as well."""
+    plain = superconductivity_model(moments="chgnet", potentials=("sevennet-0", "sevennet-0"))
+    electronic = superconductivity_model(electronic=True, fallback=str(tmp_path / "plain"))
+    metal = metal_model()
+    for name, model in (("plain", plain), ("electronic", electronic)):
+        tensors = {**model.heads.tensors(), **model.domain.tensors()}
+        save_weights(tmp_path / name, tensors, superconductivity_config(model), "")
+    config = {"kind": "metal", "potentials": list(metal.potentials), "targets": ["metal_logit"]}
+    save_weights(tmp_path / "metal", metal.heads.tensors(), config, "")
+    folders = {name: str(tmp_path / name) for name in ("plain", "electronic", "metal")}
+
+    def fingerprints(model):
+        return Predict(PredictSettings(model=folders[model], metal_model=folders["metal"])).fingerprints()
+
+    models = {name: f"model {folder}" for name, folder in folders.items()}
+    potentials = {f"potential {name}": potential_sha256(name) for name in ("chgnet", "sevennet-0", "sevennet-l3i5")}
+    assert fingerprints("electronic") == {models[n]: weights_sha256(folders[n]) for n in folders} | potentials
+    del potentials["potential sevennet-l3i5"]
+    assert fingerprints("plain") == {models[n]: weights_sha256(folders[n]) for n in ("plain", "metal")} | potentials
+
+
+def test_fingerprints_of_the_shipped_models(shipped) -> None:
     prints = Predict(PredictSettings()).fingerprints()
     assert prints == {
-        "model": weights_sha256("structure"),
-        "metal_model": weights_sha256("metal"),
-        "potential sevennet-0": potential_sha256("sevennet-0"),
-        "potential chgnet": potential_sha256("chgnet"),
+        "model structure": weights_sha256("structure"),
+        "model metal": weights_sha256("metal"),
+        **{f"potential {name}": potential_sha256(name) for name in ("sevennet-0", "sevennet-l3i5", "chgnet")},
     }
+    with_fallback = Predict(PredictSettings(model="electronic")).fingerprints()
+    assert {"model electronic", "model structure", "model metal"} <= set(with_fallback)
 
 
 def test_stage_predicts(shipped) -> None:

@@ -41,7 +41,8 @@ def test_shapes(result, batch) -> None:
     assert result.energies_eV.shape == (4,)
     assert result.forces_eV_per_A.shape == (n, 3)
     assert result.stresses_eV_per_A3.shape == (4, 3, 3)
-    assert result.features.shape == (n, 128)
+    assert result.features.shape == (n, 1024)
+    assert result.features.dtype == np.float32
     assert result.magmoms_muB is None
     np.testing.assert_array_equal(result.stresses_eV_per_A3, result.stresses_eV_per_A3.transpose(0, 2, 1))
 
@@ -129,6 +130,32 @@ def test_rotation_turns_forces_and_leaves_energy_and_features(potential, batch, 
     np.testing.assert_allclose(other.stresses_eV_per_A3, turn.T @ result.stresses_eV_per_A3 @ turn, atol=2e-4)
 
 
+def test_mirror_changes_features_by_little(potential, batch, result) -> None:
+    """SevenNet knows no parity: left- and right-handed crystals differ a little, also in energy."""
+    mirror = np.diag([1.0, 1.0, -1.0])
+    image = CrystalBatch(batch.lattices @ mirror, batch.frac_coords, batch.atomic_numbers, batch.offsets)
+    other = potential.evaluate(image, forces=False, features=True)
+    np.testing.assert_allclose(other.energies_eV / batch.n_atoms, result.energies_eV / batch.n_atoms, atol=2e-3)
+    change = np.sqrt(((other.features - result.features) ** 2).mean())
+    assert change < 0.01 * np.sqrt((result.features**2).mean())
+
+
+def test_features_are_the_invariants_of_every_layer(potential, batch, result) -> None:
+    """Four gates let through 128 scalars, 64 vectors and 32 tensors of rank 2, the last one 128 scalars."""
+    x, layer = result.features, 128 + 64 + 32
+    assert potential.n_features == 4 * layer + 128
+    lengths = np.concatenate([x[:, layer * i + 128 : layer * (i + 1)] for i in range(4)], axis=1)
+    assert (lengths >= 0).all()
+    assert (x[:, :128] < 0).any()
+    assert (x.std(0) > 0).mean() > 0.95  # hardly one that says nothing
+    perfect = CrystalBatch.from_structures([known_crystal("Al", primitive=True)])
+    at_centre = potential.evaluate(perfect, forces=False, features=True).features
+    for i in range(4):  # a site of cubic symmetry has no vector and no tensor of rank 2, but it has scalars
+        scalars, tensors = at_centre[:, layer * i : layer * i + 128], at_centre[:, layer * i + 128 : layer * (i + 1)]
+        assert np.abs(tensors).max() < 1e-3
+        assert np.abs(scalars).max() > 0.1
+
+
 def test_supercell_has_the_same_energy_per_atom(potential, batch, result) -> None:
     supercells = CrystalBatch.from_structures(s * (2, 1, 1) for s in batch.to_structures())
     energies = _energy(potential, supercells) / supercells.n_atoms
@@ -159,7 +186,7 @@ def test_sibling_equals_the_calculator_of_sevenn() -> None:
     batch = distorted(["MgB2", "NbN"])
     result = load_potential("sevennet-l3i5").evaluate(batch, features=True)
     calculator = SevenNetCalculator("7net-l3i5", device="cpu")
-    assert result.features.shape == (len(batch.atomic_numbers), 128)
+    assert result.features.shape == (len(batch.atomic_numbers), 1152)
     for i, atoms in enumerate(batch.to_atoms()):
         atoms.calc = calculator
         assert result.energies_eV[i] == pytest.approx(atoms.get_potential_energy(), abs=1e-4)

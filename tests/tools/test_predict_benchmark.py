@@ -9,7 +9,7 @@ from tests.potentials.fakes import FakePotential, fcc_batch
 @pytest.fixture
 def watched(monkeypatch):
     """Fake potentials, and a predict that passes them once and takes note of its rows."""
-    fakes = {name: FakePotential(name) for name in ("sevennet-0", "chgnet")}
+    fakes = {name: FakePotential(name) for name in ("sevennet-0", "sevennet-l3i5", "chgnet")}
     rows: list[list[str]] = []
 
     def predict(part, *, device):
@@ -18,7 +18,8 @@ def watched(monkeypatch):
             fake.evaluate(predict_benchmark.CrystalBatch.from_table(part), forces=False, features=True)
 
     class Model:
-        potentials = tuple(fakes)
+        potentials = ("sevennet-0", "sevennet-l3i5")
+        moments = "chgnet"
 
     monkeypatch.setattr(predict_benchmark, "load_superconductivity_model", Model)
     monkeypatch.setattr(predict_benchmark, "load_potential", lambda name, device: fakes[name])

@@ -6,9 +6,7 @@ from onnes.models.features import CrystalFeatures
 from onnes.training import metals
 from onnes.training.data import bucket
 from onnes.training.metals import fit_metal, load_metal_data, score_metal
-from tests.training.made_up import metal_data
-
-QUICK = metals.DEFAULTS.model_copy(update={"members": 2, "hidden": 32, "epochs": 12, "learning_rate": 5e-3})
+from tests.training.made_up import metal_data, metal_recipe
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +16,7 @@ def data():
 
 @pytest.fixture(scope="module")
 def model(data):
-    return fit_metal(data, data.training, QUICK)
+    return fit_metal(data, data.training, metal_recipe())
 
 
 def test_learns_what_a_metal_is(data, model) -> None:
@@ -27,6 +25,7 @@ def test_learns_what_a_metal_is(data, model) -> None:
     assert s["precision"] > 0.8
     assert s["recall"] > 0.8
     assert s["n"] == data.validation.sum()
+    assert (model.name, model.potentials, model.heads.n_members) == ("made-up", ("sevennet-0",), 2)
     assert s["share_of_metals"] == pytest.approx(data.is_metal[data.validation].mean())
 
 
@@ -55,12 +54,14 @@ def test_labels_are_read(monkeypatch) -> None:
     def features(batch, *_, **__):
         asked.extend(batch.atomic_numbers.tolist())
         errors = [None, None, "features failed", None]
-        return CrystalFeatures(np.arange(4, dtype=np.float32)[:, None], np.zeros(4), np.zeros(4), errors)
+        first = np.arange(4, dtype=np.float32)[:, None]
+        return CrystalFeatures({"sevennet-0": first, "chgnet": 10 * first}, np.zeros(4), np.zeros(4), errors)
 
     monkeypatch.setattr(metals, "read_data", lambda name: table)
     monkeypatch.setattr(metals, "cached_features", features)
-    data = load_metal_data()
+    data = load_metal_data(("chgnet", "sevennet-0"))
     assert asked == [11, 12, 13, 14]  # neither the unknown gap nor the duplicate
     assert data.is_metal.tolist() == [True, True, False]
-    assert data.features.ravel().tolist() == [0, 1, 3]  # and not the one that failed
+    assert data.features.tolist() == [[0, 0], [10, 1], [30, 3]]  # and not the one that failed
+    assert data.potentials == ("chgnet", "sevennet-0")
     assert data.buckets.tolist() == [bucket(f) for f in ("Na", "Mg", "Si")]

@@ -14,6 +14,7 @@ from onnes.cli.options import (
     Json,
     Limit,
     MaxAtoms,
+    Model,
     Out,
     Potential,
     Quiet,
@@ -42,7 +43,10 @@ def predict(
         bool, typer.Option("--relax", help="Relax first; otherwise predict at the given geometry.")
     ] = False,
     hull: Annotated[bool, typer.Option(help="Place the crystals on the convex hull as well.")] = True,
-    model: Annotated[str, typer.Option(help="Superconductivity model: a shipped name or a folder.")] = "structure",
+    model: Model = "structure",
+    phonons: Annotated[
+        bool, typer.Option("--phonons", help="Shape alpha2F by the potential's phonons (seconds a crystal).")
+    ] = False,
     potential: Potential = "sevennet-0",
     reference: ReferenceFile = None,
     device: Device = "cpu",
@@ -61,6 +65,7 @@ def predict(
             relax=relax,
             hull=hull,
             model=model,
+            phonons=phonons,
             potential=potential,
             reference=reference,
             device=device,

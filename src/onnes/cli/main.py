@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from onnes.cli import campaigns, crystals, maintenance
+from onnes.cli import campaigns, crystals, experimental, explain, maintenance
 from onnes.cli.options import EXIT_STOPPED, EXIT_USAGE
 from onnes.errors import OnnesError
 
@@ -18,6 +18,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 crystals.add_commands(app)
+explain.add_commands(app)
+experimental.add_commands(app)
 campaigns.add_commands(app)
 maintenance.add_commands(app)
 

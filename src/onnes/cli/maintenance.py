@@ -5,14 +5,11 @@ from __future__ import annotations
 import json as jsonlib
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from onnes.cli.options import EXIT_ENVIRONMENT, Device, Json, Potential, Quiet
-
-if TYPE_CHECKING:
-    from onnes.training.benchmarks.report import Benchmark
 
 
 def doctor(json: Json = False) -> None:
@@ -42,49 +39,49 @@ def doctor(json: Json = False) -> None:
 
 
 def benchmark(
-    what: Annotated[str, typer.Argument(help="tc, metal, relax or predict.", show_default=False)],
-    seeds: Annotated[int, typer.Option(help="tc: ensembles trained from different seeds.")] = 1,
-    files: Annotated[
-        list[str] | None, typer.Option("--on", help="predict: crystals; default the Alexandria training table.")
+    what: Annotated[
+        str,
+        typer.Argument(
+            help="tc, classifier, experimental, jarvis, metal, spectrum, speed, predict or relax.", show_default=False
+        ),
+    ],
+    models: Annotated[
+        list[str] | None, typer.Option("--model", help="tc, classifier: recipes; speed: models; repeat for more.")
     ] = None,
+    seeds: Annotated[int, typer.Option(help="tc, jarvis: ensembles trained from different seeds.")] = 1,
+    files: Annotated[
+        list[str] | None,
+        typer.Option("--on", help="predict, speed: crystals; default the Alexandria training table."),
+    ] = None,
+    plots: Annotated[
+        Path | None, typer.Option("--plots", help="Folder for figures (SVG), where there are any.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Write the Markdown table to this file as well.")] = None,
     device: Device = "cpu",
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Measure accuracy or speed against a baseline of the same run, and print a Markdown table."""
-    from onnes.errors import ConfigError
+    from onnes.tools.benchmarks import run_benchmark
     from onnes.tools.progress import Bars
 
     with Bars(quiet=quiet or json) as bars:
         bars.bar(what, None)
-        result: Benchmark
-        if what in ("tc", "metal"):
-            from onnes.training.benchmarks.models import benchmark_metal, benchmark_tc
-
-            on_rows = bars.rows_done
-            result = (
-                benchmark_tc(seeds=seeds, device=device, on_rows=on_rows)
-                if what == "tc"
-                else benchmark_metal(device=device, on_rows=on_rows)
-            )
-        elif what == "relax":
-            from onnes.training.benchmarks.speed import benchmark_relax
-
-            result = benchmark_relax(on_rows=bars.rows_done)
-        elif what == "predict":
-            from onnes.crystals.readers import read_crystals
-            from onnes.tools.predict_benchmark import benchmark_predict
-            from onnes.training.data import data_folder
-
-            table = read_crystals(files or [str(data_folder() / "epc_dft_alexandria.parquet")])
-            result = benchmark_predict(table, device=device, on_rows=bars.rows_done)
-        else:
-            raise ConfigError(f"unknown benchmark {what!r}; one of tc, metal, relax, predict")
+        result = run_benchmark(
+            what, models=models, seeds=seeds, files=files, plots=plots, device=device, on_rows=bars.rows_done
+        )
+    if out is not None:
+        out.write_text(result.markdown(), encoding="utf-8")
     sys.stdout.write(jsonlib.dumps(result.values, indent=1) + "\n" if json else result.markdown())
 
 
 def train(
-    model: Annotated[str, typer.Argument(help="structure or metal.", show_default=False)],
+    recipe: Annotated[
+        str,
+        typer.Argument(
+            help="Recipe: structure, fast, electronic, metal, experimental, or a TOML file.", show_default=False
+        ),
+    ],
     out: Annotated[Path, typer.Option("--out", help="Folder for weights, configuration and model card.")],
     device: Device = "cpu",
     quiet: Quiet = False,
@@ -94,8 +91,17 @@ def train(
     from onnes.training.shipping import train_model
 
     with Bars(quiet=quiet) as bars:
-        bars.bar(f"train {model}", None)
-        config = train_model(model, out, device=device, on_rows=bars.rows_done)
+        bars.bar("crystals", None)
+        epochs = 0
+
+        def on_epoch() -> None:
+            nonlocal epochs
+            if not epochs:
+                bars.bar("epochs", None)
+            epochs += 1
+            bars.rows_done(1)
+
+        config = train_model(recipe, out, device=device, on_rows=bars.rows_done, on_epoch=on_epoch)
     sys.stdout.write(jsonlib.dumps({"folder": str(out), "validation": config["validation"]}, indent=1) + "\n")
 
 

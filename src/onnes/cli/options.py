@@ -25,6 +25,9 @@ Out = Annotated[
     typer.Option("--out", help="Write the rows with all columns to this file (.parquet, .extxyz, .jsonl ...)."),
 ]
 Device = Annotated[str, typer.Option(help="Where models run: cpu or cuda.")]
+Model = Annotated[
+    str, typer.Option(help="Superconductivity model: structure, fast, electronic, or a folder with weights.")
+]
 Potential = Annotated[str, typer.Option(help="Interatomic potential: sevennet-0, sevennet-l3i5 or chgnet.")]
 ReferenceFile = Annotated[
     str | None, typer.Option("--reference", help="Reference file for the hull instead of the shipped one.")

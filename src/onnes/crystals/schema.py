@@ -64,6 +64,8 @@ COLUMNS: dict[str, pa.DataType] = {
     "tc_lo_K": pa.float64(),
     "tc_hi_K": pa.float64(),
     "tc_mu016_K": pa.float64(),
+    "tc_above_5K_probability": pa.float64(),
+    "tc_model": pa.string(),  # the model that the numbers from lambda_ on come from
     "alpha2f": pa.list_(pa.float32()),
     "min_phonon_THz": pa.float64(),
     "phonon_grade": pa.string(),

@@ -10,19 +10,16 @@ import numpy as np
 from onnes.potentials.potential import load_potential
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from onnes.crystals.batch import CrystalBatch
-    from onnes.potentials.potential import Evaluation, Potential
-
-FEATURE_POTENTIALS = ("sevennet-0", "chgnet")
-"""The energies of the first one are kept: they place a crystal on the hull at no extra cost."""
+    from onnes.potentials.potential import Potential
 
 _MAX_CRYSTALS = {"cpu": 16, "cuda": 512}
 _MAX_ATOMS = {"cpu": 96, "cuda": 4096}
-POOLS = ("mean", "std", "max", "min")
+POOLS = ("mean", "std")
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,8 +29,8 @@ class CrystalFeatures:
     Attributes
     ----------
     values
-        Shape (B, F): for each potential the mean, standard deviation, maximum and minimum over the atoms. NaN rows
-        where a crystal failed.
+        By the name of the potential, shape (B, F): mean and standard deviation over the atoms. NaN rows where a
+        crystal failed.
     energies_eV_per_atom
         By the first potential, at the given geometry, shape (B,).
     magmom_max_muB
@@ -42,20 +39,49 @@ class CrystalFeatures:
         Message for each failed crystal, None otherwise, length B.
     """
 
-    values: NDArray[np.float32]
+    values: Mapping[str, NDArray[np.float32]]
     energies_eV_per_atom: NDArray[np.float64]
     magmom_max_muB: NDArray[np.float64]
     errors: list[str | None]
 
+    def of(self, potentials: Sequence[str]) -> NDArray[np.float32]:
+        """Features of some of the potentials side by side, shape (B, sum of F)."""
+        return np.concatenate([self.values[name] for name in potentials], axis=1)
 
-def pooled(features: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Pool per-atom features (n, F) into (4 F,): mean, standard deviation, maximum, minimum."""
-    return np.concatenate([features.mean(0), features.std(0), features.max(0), features.min(0)])
+
+def pooled(features: NDArray[np.float32], offsets: NDArray[np.int64] | None = None) -> NDArray[np.float32]:
+    """Pool per-atom features to the mean and the standard deviation over the atoms of each crystal.
+
+    Parameters
+    ----------
+    features
+        Shape (N, F).
+    offsets
+        Crystal ``i`` owns the atoms ``offsets[i]:offsets[i + 1]``, shape (B + 1,); None for one crystal.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (B, 2 F), or (2 F,) without offsets.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> pooled(np.array([[1.0, 10.0], [3.0, 10.0]], np.float32)).tolist()
+    [2.0, 10.0, 1.0, 0.0]
+    """
+    if offsets is None:
+        return np.concatenate([features.mean(0), features.std(0)])
+    counts = np.diff(offsets)
+    mean = np.add.reduceat(features, offsets[:-1], axis=0) / counts[:, None]
+    squares = (features - np.repeat(mean, counts, axis=0)) ** 2
+    variance = np.add.reduceat(squares, offsets[:-1], axis=0) / counts[:, None]
+    return np.concatenate([mean, np.sqrt(variance)], axis=1).astype(np.float32)
 
 
 def crystal_features(
     batch: CrystalBatch,
-    potentials: Sequence[str] = FEATURE_POTENTIALS,
+    potentials: Sequence[str],
     *,
     device: str = "cpu",
     on_rows: Callable[[int], None] | None = None,
@@ -67,7 +93,7 @@ def crystal_features(
     batch
         B crystals.
     potentials
-        Names of the potentials whose features are joined.
+        Names of the potentials; the energies of the first one are kept.
     device
         ``cpu`` or ``cuda``.
     on_rows
@@ -80,8 +106,8 @@ def crystal_features(
     """
     loaded = [load_potential(name, device=device) for name in potentials]
     n = len(batch)
-    width = sum(p.n_features * len(POOLS) for p in loaded)
-    out = CrystalFeatures(np.full((n, width), np.nan, np.float32), np.full(n, np.nan), np.full(n, np.nan), [None] * n)
+    values = {p.name: np.full((n, p.n_features * len(POOLS)), np.nan, np.float32) for p in loaded}
+    out = CrystalFeatures(values, np.full(n, np.nan), np.full(n, np.nan), [None] * n)
     usable: list[int] = []
     for i in range(n):
         foreign = set(batch.crystal(i)[2].tolist()) - frozenset.intersection(*(p.elements for p in loaded))
@@ -112,18 +138,15 @@ def _fill(out: CrystalFeatures, rows: list[int], batch: CrystalBatch, potentials
         for j, row in enumerate(rows):
             _fill(out, [row], batch.select([j]), potentials)
         return
-    for j, row in enumerate(rows):
-        atoms = slice(batch.offsets[j], batch.offsets[j + 1])
-        out.values[row] = np.concatenate([pooled(_features(e)[atoms]) for e in evaluations])
-        out.energies_eV_per_atom[row] = evaluations[0].energies_eV[j] / batch.n_atoms[j]
-        for evaluation in evaluations:
-            if evaluation.magmoms_muB is not None:
-                out.magmom_max_muB[row] = evaluation.magmoms_muB[atoms].max()
-        if not np.isfinite(out.values[row]).all():
-            out.errors[row] = "features are not finite; atoms may be far too close or too far apart"
-
-
-def _features(evaluation: Evaluation) -> NDArray[np.float32]:
-    if evaluation.features is None:
-        raise TypeError("a feature potential gave no features")
-    return evaluation.features
+    out.energies_eV_per_atom[rows] = evaluations[0].energies_eV / batch.n_atoms
+    finite = np.ones(len(rows), bool)
+    for potential, evaluation in zip(potentials, evaluations, strict=True):
+        if evaluation.features is None:
+            raise TypeError(f"{potential.name} gave no features")
+        found = pooled(evaluation.features, batch.offsets)
+        out.values[potential.name][rows] = found
+        finite &= np.isfinite(found).all(axis=1)
+        if evaluation.magmoms_muB is not None:
+            out.magmom_max_muB[rows] = np.maximum.reduceat(evaluation.magmoms_muB, batch.offsets[:-1])
+    for row in np.asarray(rows)[~finite]:
+        out.errors[row] = "features are not finite; atoms may be far too close or too far apart"

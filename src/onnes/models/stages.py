@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 _WRITES = (
     "lambda_", "lambda_std", "omega_log_K", "omega_log_K_std", "omega2_K", "omega2_K_std", "mu_star", "tc_K",
-    "tc_K_std", "tc_lo_K", "tc_hi_K", "tc_mu016_K", "is_metal_probability", "magmom_max_muB", "in_domain",
-    "domain_distance", "warnings",
+    "tc_K_std", "tc_lo_K", "tc_hi_K", "tc_mu016_K", "tc_above_5K_probability", "tc_model", "alpha2f",
+    "is_metal_probability", "magmom_max_muB", "in_domain", "domain_distance", "warnings",
 )  # fmt: skip
 
 
@@ -27,6 +27,7 @@ class PredictSettings(StageSettings):
 
     model: str = Field(default="structure", description="superconductivity model: a shipped name or a folder")
     metal_model: str = Field(default="metal", description="metal model: a shipped name or a folder")
+    phonons: bool = Field(default=False, description="shape alpha2F by the potential's phonons (seconds a crystal)")
 
 
 @register_stage
@@ -34,7 +35,7 @@ class Predict(Stage):
     """lambda, omega_log, Tc with spread and interval; metal probability; magnetic moment; domain."""
 
     name = "predict"
-    version = "1"
+    version = "2"
     kind = StageKind.MAP
     title = "superconductivity, metal and domain"
     writes = _WRITES
@@ -43,12 +44,14 @@ class Predict(Stage):
 
     def fingerprints(self) -> Mapping[str, str]:
         """Sha256 of both models and of the potentials whose features they read."""
-        prints = {
-            "model": weights_sha256(self.settings.model),
-            "metal_model": weights_sha256(self.settings.metal_model),
+        fallback = load_weights(self.settings.model).config.get("fallback")
+        names = [self.settings.model, *([fallback] if fallback else []), self.settings.metal_model]
+        prints = {f"model {name}": weights_sha256(name) for name in names}
+        configs = [load_weights(name).config for name in names]
+        potentials = {
+            name for config in configs for name in (*config.get("potentials", ()), config.get("moments")) if name
         }
-        potentials = load_weights(self.settings.model).config["potentials"]
-        return prints | {f"potential {name}": potential_sha256(name) for name in potentials}
+        return prints | {f"potential {name}": potential_sha256(name) for name in sorted(potentials)}
 
     def apply(self, table: pa.Table, context: StageContext) -> pa.Table:
         """Predict at the geometry that each row has now."""
@@ -58,6 +61,7 @@ class Predict(Stage):
             table,
             model=self.settings.model,
             metal_model=self.settings.metal_model,
+            phonons=self.settings.phonons,
             device=context.device,
             on_rows=context.on_rows,
         )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from e3nn.o3 import Irreps
 
 from onnes.crystals.neighbours import neighbour_edges
 from onnes.potentials.devices import torch_device
@@ -21,19 +22,20 @@ with warnings.catch_warnings():
     import sevenn._keys as key
     from sevenn.util import load_checkpoint
 
-# The 128 scalars that the energy readout sees, after the last message-passing layer.
-_FEATURE_MODULE = "4_equivariant_gate"
+# After each message-passing layer comes a gate; what it lets through describes the atom at that range.
+_GATE = "equivariant_gate"
 _FORCE_MODULE = "force_output"
 
 
 class SevenNet:
     """SevenNet-0 or its slower, more accurate sibling l3i5 (Park et al., J. Chem. Theory Comput. 20, 4857 (2024)).
 
-    Energies are raw PBE(+U) of the MPtrj data set, without Materials Project corrections.
+    Energies are raw PBE(+U) of the MPtrj data set, without Materials Project corrections. Features of an atom are the
+    scalars after every message-passing layer and the lengths of its vectors and higher tensors there, so that they do
+    not change when the crystal is turned.
     """
 
     energy_scheme = "MPtrj PBE(+U), uncorrected"
-    n_features = 128
 
     def __init__(self, name: str = "sevennet-0", *, device: str = "cpu") -> None:
         self.name = name
@@ -47,13 +49,19 @@ class SevenNet:
         self._model = model.to(self._device).eval()
         for parameter in self._model.parameters():
             parameter.requires_grad_(False)
+        self._layers = {
+            name: [(mul, ir.dim) for mul, ir in Irreps(module.gate.irreps_out)]
+            for name, module in model.named_children()
+            if name.endswith(_GATE)
+        }
+        self.n_features = sum(mul for blocks in self._layers.values() for mul, _ in blocks)
         self.cutoff_A = float(model.cutoff)
         self.elements = frozenset(int(z) for z in model.type_map)
 
     def evaluate(self, batch: CrystalBatch, *, forces: bool = True, features: bool = False) -> Evaluation:
         """Evaluate a batch; see `onnes.potentials.potential.Evaluation` for shapes and units."""
         data = self._graph(batch)
-        hidden = None
+        hidden: list[torch.Tensor] = []
         with torch.enable_grad() if forces else torch.no_grad():
             if forces:
                 data[key.EDGE_VEC].requires_grad_(True)
@@ -62,16 +70,17 @@ class SevenNet:
                 if name == _FORCE_MODULE and not forces:
                     continue
                 data = module(data)
-                if name == _FEATURE_MODULE and features:
-                    hidden = data[key.NODE_FEATURE].detach().cpu().numpy()
+                if features and name in self._layers:
+                    hidden += _invariants(data[key.NODE_FEATURE].detach(), self._layers[name])
         energies = data[key.PRED_TOTAL_ENERGY].detach().cpu().numpy().astype(float).reshape(-1)
+        found = torch.cat(hidden, dim=1).cpu().numpy() if features else None
         if not forces:
-            return Evaluation(energies, features=hidden)
+            return Evaluation(energies, features=found)
         return Evaluation(
             energies,
             data[key.PRED_FORCE].detach().cpu().numpy().astype(float),
             _full_stress(data[key.PRED_STRESS].detach().cpu().numpy().astype(float)),
-            hidden,
+            found,
         )
 
     def _graph(self, batch: CrystalBatch) -> dict[str, torch.Tensor]:
@@ -89,6 +98,16 @@ class SevenNet:
             key.NUM_ATOMS: on_device(batch.n_atoms, torch.int64),
             key.BATCH: on_device(batch.owners, torch.int64),
         }
+
+
+def _invariants(x: torch.Tensor, blocks: list[tuple[int, int]]) -> list[torch.Tensor]:
+    """Scalars as they are, tensors by their length: one (N, mul) block for each (mul, dimension)."""
+    found, start = [], 0
+    for mul, dim in blocks:
+        part = x[:, start : start + mul * dim].reshape(len(x), mul, dim)
+        found.append(part[:, :, 0] if dim == 1 else part.norm(dim=-1))
+        start += mul * dim
+    return found
 
 
 def _full_stress(stress: np.ndarray) -> np.ndarray:

@@ -28,6 +28,7 @@ def predict(
     relax: bool = False,
     hull: bool = True,
     model: str = "structure",
+    phonons: bool = False,
     potential: str = "sevennet-0",
     reference: str | None = None,
     device: str = "cpu",
@@ -44,7 +45,10 @@ def predict(
     hull
         Place the crystals on the hull as well (needs the energy of ``potential``, which the features bring along).
     model
-        Superconductivity model: a shipped name or a folder.
+        Superconductivity model: ``structure``, ``fast``, ``electronic`` (reads N(E_F) from the column
+        ``dos_ef_states_per_eV``), or a folder with weights.
+    phonons
+        Shape alpha2F by the potential's phonons, seconds a crystal; otherwise the shape is an empirical one.
     potential, reference
         Who relaxes, and the reference file instead of the shipped one.
     device
@@ -70,7 +74,7 @@ def predict(
     table = _relaxed(as_table(crystals), potential, device, None) if relax else as_table(crystals)
     if hull and potential != DEFAULT_POTENTIAL and not relax:
         table = _with_energies(table, potential, device, None)
-    table = predict_table(table, model=model, device=device, on_rows=on_rows)
+    table = predict_table(table, model=model, phonons=phonons, device=device, on_rows=on_rows)
     return wrap(_on_hull(table, potential, reference, strict=False) if hull else table)
 
 

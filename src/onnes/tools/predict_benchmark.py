@@ -37,7 +37,9 @@ def benchmark_predict(
     on_rows
         Called with the number of crystals done since the last call.
     """
-    potentials = [load_potential(name, device=device) for name in load_superconductivity_model().potentials]
+    model = load_superconductivity_model()
+    names = [*model.potentials, *([model.moments] if model.moments else [])]
+    potentials = [load_potential(name, device=device) for name in names]
     predict(table.slice(0, 8), device=device)
     ours = plain = 0.0
     atoms = np.random.default_rng(0).permutation(table.num_rows)

@@ -52,6 +52,14 @@ _TOOLS = {
             "Tc, lambda, omega_log, stability, metal probability and domain of crystals",
         ),
         ToolSpec(
+            "explain", "onnes.tools.explain:explain", "compute", "a second or two a crystal",
+            "what each site contributes to a prediction, its nearest crystals, and the effect of replaced elements",
+        ),
+        ToolSpec(
+            "experimental", "onnes.tools.experimental:experimental", "compute", "thousands of formulas a second",
+            "measured superconductivity, as the literature reports it, of formulas and crystals",
+        ),
+        ToolSpec(
             "relax", "onnes.tools.crystals:relax", "compute", "one to two crystals a second and core",
             "relax positions and cell",
         ),

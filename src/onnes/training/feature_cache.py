@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from onnes.models.features import FEATURE_POTENTIALS, CrystalFeatures, crystal_features
+from onnes.models.features import CrystalFeatures, crystal_features
 from onnes.potentials.fingerprints import potential_sha256
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from onnes.crystals.batch import CrystalBatch
 
 PIECE = 256
+_VERSION = "2"  # changes when the same crystals get other features
 
 
 def cache_folder() -> Path:
@@ -26,8 +27,8 @@ def cache_folder() -> Path:
 
 
 def piece_key(batch: CrystalBatch, potential: str) -> str:
-    """Name of a piece: hash of the crystals and of the potential's weights."""
-    digest = hashlib.sha256(potential_sha256(potential).encode())
+    """Name of a piece: hash of the crystals, of the potential's weights and of the version of the features."""
+    digest = hashlib.sha256(f"{potential_sha256(potential)} {_VERSION}".encode())
     for array in (batch.lattices, batch.frac_coords, batch.atomic_numbers, batch.offsets):
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()[:24]
@@ -35,7 +36,7 @@ def piece_key(batch: CrystalBatch, potential: str) -> str:
 
 def cached_features(
     batch: CrystalBatch,
-    potentials: Sequence[str] = FEATURE_POTENTIALS,
+    potentials: Sequence[str],
     *,
     device: str = "cpu",
     on_rows: Callable[[int], None] | None = None,
@@ -55,7 +56,7 @@ def cached_features(
     moments = [part["magmom_max_muB"] for part in joined]
     errors = [next((str(e) for e in row if e), None) for row in zip(*(part["errors"] for part in joined), strict=True)]
     return CrystalFeatures(
-        np.concatenate([part["values"] for part in joined], axis=1),
+        {name: part["values"] for name, part in zip(potentials, joined, strict=True)},
         joined[0]["energies_eV_per_atom"],
         np.fmax.reduce(moments),  # NaN from potentials that know no moments
         errors,
@@ -77,7 +78,7 @@ def store_piece(path: Path, features: CrystalFeatures) -> None:
     with temporary.open("wb") as file:
         np.savez(
             file,
-            values=features.values,
+            values=next(iter(features.values.values())),
             energies_eV_per_atom=features.energies_eV_per_atom,
             magmom_max_muB=features.magmom_max_muB,
             errors=np.array([e or "" for e in features.errors]),

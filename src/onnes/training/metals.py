@@ -9,26 +9,27 @@ import numpy as np
 import pyarrow.compute as pc
 
 from onnes.crystals.batch import CrystalBatch
-from onnes.models.features import FEATURE_POTENTIALS
 from onnes.models.metal import MetalModel
 from onnes.training.data import TRAINING_BUCKETS, VALIDATION_BUCKETS, buckets, read_data
 from onnes.training.feature_cache import cached_features
-from onnes.training.trainer import TrainSettings, fit_heads
+from onnes.training.trainer import fit_heads
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
 
+    from onnes.training.recipe import MetalRecipe
+
 DATA = "mp_structures"
 METAL_GAP_EV = 0.05
-DEFAULTS = TrainSettings(members=5, hidden=128, epochs=20, dropout=0.1, loss="binary")
 
 
 @dataclass(frozen=True, eq=False)
 class MetalData:
-    """Features (P, F), labels (P,) and composition buckets (P,)."""
+    """Potentials, their features (P, F), labels (P,), composition buckets (P,) and groups (P,)."""
 
+    potentials: tuple[str, ...]
     features: NDArray[np.float32]
     is_metal: NDArray[np.bool_]
     buckets: NDArray[np.int64]
@@ -45,32 +46,38 @@ class MetalData:
         return np.isin(self.buckets, VALIDATION_BUCKETS)
 
 
-def load_metal_data(*, device: str = "cpu", on_rows: Callable[[int], None] | None = None) -> MetalData:
+def load_metal_data(
+    potentials: tuple[str, ...], *, device: str = "cpu", on_rows: Callable[[int], None] | None = None
+) -> MetalData:
     """Read the gaps and compute (or find) the features; raises ConfigError without the data."""
     table = read_data(DATA)
     table = table.filter(pc.field("band_gap_eV").is_valid() & ~pc.field("duplicate_id"))
-    features = cached_features(CrystalBatch.from_table(table), FEATURE_POTENTIALS, device=device, on_rows=on_rows)
+    features = cached_features(CrystalBatch.from_table(table), potentials, device=device, on_rows=on_rows)
     good = np.array([not error for error in features.errors])
     formulas = np.array(table["reduced_formula"].to_pylist())[good]
     gaps = np.array(table["band_gap_eV"].to_pylist(), dtype=float)[good]
     return MetalData(
-        features.values[good], gaps < METAL_GAP_EV, buckets(formulas), np.unique(formulas, return_inverse=True)[1]
+        potentials,
+        features.of(potentials)[good],
+        gaps < METAL_GAP_EV,
+        buckets(formulas),
+        np.unique(formulas, return_inverse=True)[1],
     )
 
 
 def fit_metal(
     data: MetalData,
     rows: NDArray[np.bool_],
-    settings: TrainSettings = DEFAULTS,
+    recipe: MetalRecipe,
     *,
     on_epoch: Callable[[], None] | None = None,
 ) -> MetalModel:
     """Train the classifiers on the chosen rows."""
     labels = data.is_metal[rows].astype(float)[:, None]
     heads = fit_heads(
-        data.features[rows], labels, ("metal_logit",), (1.0,), settings, groups=data.groups[rows], on_epoch=on_epoch
+        data.features[rows], labels, ("metal_logit",), (1.0,), recipe.heads, groups=data.groups[rows], on_epoch=on_epoch
     )
-    return MetalModel("metal", "", FEATURE_POTENTIALS, heads)
+    return MetalModel(recipe.name, "", data.potentials, heads)
 
 
 def score_metal(

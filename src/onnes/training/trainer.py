@@ -14,7 +14,7 @@ from onnes.models.heads import HeadEnsemble
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
 _CLIP = 6.0
 
@@ -42,10 +42,11 @@ def fit_heads(
     features: NDArray[np.floating],
     targets: NDArray[np.floating],
     names: Sequence[str],
-    weights: Sequence[float],
+    weights: ArrayLike,
     settings: TrainSettings,
     *,
     groups: NDArray[np.int64] | None = None,
+    gain: NDArray[np.float32] | None = None,
     on_epoch: Callable[[], None] | None = None,
 ) -> HeadEnsemble:
     """Train an ensemble.
@@ -56,26 +57,31 @@ def fit_heads(
         Shape (P, F), finite.
     targets
         Shape (P, T); NaN where a label is missing.
-    names, weights
-        Name and loss weight of each target.
+    names
+        Name of each target.
+    weights
+        Weights in the loss: one a target, shape (T,), or one a row and target, shape (P, T) or (P, 1).
     settings
         Of the trainer; the seed fixes everything.
     groups
         Composition group of each row, shape (P,); members that see a share of the data drop whole groups.
+    gain
+        What the standardised features are multiplied by, shape (F,); 1 by default.
     on_epoch
         Called after every epoch of every member.
 
     Returns
     -------
     HeadEnsemble
-        Standardisation included.
+        Standardisation included, weights rounded as they are stored.
     """
     torch.set_num_threads(1)
     binary = settings.loss == "binary"
     x_mean, x_scale = features.mean(0), features.std(0) + 1e-6
+    x_gain = np.ones(features.shape[1], np.float32) if gain is None else gain
     y_mean = np.zeros(len(names)) if binary else np.nanmean(targets, axis=0)
     y_scale = np.ones(len(names)) if binary else np.nanstd(targets, axis=0) + 1e-9
-    x = torch.tensor(((features - x_mean) / x_scale).clip(-_CLIP, _CLIP), dtype=torch.float32)
+    x = torch.tensor(((features - x_mean) / x_scale).clip(-_CLIP, _CLIP) * x_gain, dtype=torch.float32)
     y = torch.tensor(np.nan_to_num((targets - y_mean) / y_scale), dtype=torch.float32)
     weight = torch.tensor(np.isfinite(targets) * np.asarray(weights), dtype=torch.float32)
     networks = []
@@ -99,11 +105,12 @@ def fit_heads(
         tuple(names),
         x_mean.astype(np.float32),
         x_scale.astype(np.float32),
+        x_gain.astype(np.float32),
         y_mean.astype(np.float32),
         y_scale.astype(np.float32),
         tuple(w for w, _ in stacked),
         tuple(b for _, b in stacked),
-    )
+    ).rounded()
 
 
 def _fit_member(
@@ -121,7 +128,9 @@ def _fit_member(
         nn.Linear(settings.hidden, settings.hidden), nn.SiLU(), nn.Dropout(settings.dropout),
         nn.Linear(settings.hidden, y.shape[1]),
     )  # fmt: skip
-    optimizer = torch.optim.AdamW(network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
+    optimizer = torch.optim.AdamW(
+        network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
+    )
     batches = -(-len(x) // settings.batch_size)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, settings.learning_rate, total_steps=settings.epochs * batches
@@ -130,8 +139,10 @@ def _fit_member(
     for _ in range(settings.epochs):
         network.train()
         for rows in torch.randperm(len(x), generator=generator).split(settings.batch_size):
-            noisy = x[rows] + settings.noise * torch.randn(x[rows].shape, generator=generator)
-            out = network(noisy)
+            seen = x[rows]
+            if settings.noise:
+                seen = seen + settings.noise * torch.randn(seen.shape, generator=generator)
+            out = network(seen)
             if settings.loss == "binary":
                 loss = nn.functional.binary_cross_entropy_with_logits(out, y[rows], reduction="none")
             else:

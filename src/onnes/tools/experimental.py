@@ -1,0 +1,325 @@
+"""What experiments would find: measured superconductivity of formulas and crystals, as the literature reports it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from onnes.crystals.parquet import PARTLY_OCCUPIED
+from onnes.crystals.readers import read_crystals
+from onnes.crystals.schema import values
+from onnes.crystals.table import to_structures
+from onnes.errors import ConfigError, CrystalError, ModelError
+from onnes.models.composition import element_fractions
+from onnes.models.experimental import DEFAULT_MODEL, STRUCTURAL_NAMES, load_experimental_model, structural_features
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from pymatgen.core import Composition, Structure
+    from rich.table import Table
+
+    from onnes.models.experimental import ExperimentalModel
+
+Materials = Any
+"""Formulas, file names, pymatgen Structures or Compositions; one or many."""
+
+SCHEMA = pa.schema([
+    ("id", pa.string()),
+    ("formula", pa.string()),
+    ("reduced_formula", pa.string()),
+    ("exp_superconductor_probability", pa.float64()),
+    ("exp_tc_K", pa.float64()),
+    ("exp_tc_lo_K", pa.float64()),
+    ("exp_tc_hi_K", pa.float64()),
+    ("exp_family", pa.string()),
+    ("has_structure", pa.bool_()),
+    ("error", pa.string()),
+])  # fmt: skip
+"""Columns of `ExperimentalTable`."""
+
+_SHOWN: dict[str, tuple[str, str]] = {
+    "id": ("id", "{}"),
+    "reduced_formula": ("formula", "{}"),
+    "exp_superconductor_probability": ("P(superconductor)", "{:.2f}"),
+    "exp_tc_K": ("measured Tc / K", "{:.1f}"),
+    "exp_tc_lo_K": ("90 % from", "{:.1f}"),
+    "exp_tc_hi_K": ("to", "{:.1f}"),
+    "exp_family": ("family", "{}"),
+    "has_structure": ("structure", "{}"),
+}
+_TEXT = ("id", "reduced_formula", "exp_family")
+_FORMATS = (".csv", ".parquet", ".json")
+_FILE_SUFFIX = re.compile(r"\.[A-Za-z][A-Za-z0-9_]*$")
+_FILE_NAMES = ("POSCAR", "CONTCAR")
+_MAX_SITES = 1000
+_WANTED = "a formula (La1.85Sr0.15CuO4), a file with a crystal, a pymatgen Structure or Composition"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ExperimentalTable:
+    """Rows with a face.
+
+    Attributes
+    ----------
+    table
+        Arrow table of `SCHEMA`.
+    model, model_sha256
+        What predicted it.
+    """
+
+    table: pa.Table
+    model: str
+    model_sha256: str
+
+    def __len__(self) -> int:
+        return self.table.num_rows
+
+    def __getitem__(self, column: str) -> list[Any]:
+        """Values of a column."""
+        return values(self.table, column)
+
+    def __repr__(self) -> str:
+        from rich.console import Console
+
+        from onnes.tools.result import PAGE_WIDTH
+
+        console = Console(width=PAGE_WIDTH, no_color=True, highlight=False)
+        with console.capture() as capture:
+            console.print(self.rich())
+        return capture.get()
+
+    def _repr_html_(self) -> str:
+        return self.to_pandas().to_html(index=False)
+
+    def rich(self, *, max_rows: int = 60) -> Table:
+        """Make a rich table; errors stand in its last column."""
+        from rich.markup import escape
+        from rich.table import Table
+
+        view = Table(box=None, header_style="bold")
+        for name, (title, _) in _SHOWN.items():
+            view.add_column(title, justify="left" if name in _TEXT else "right", no_wrap=True)
+        if self.n_failed:
+            view.add_column("remarks", overflow="fold")
+        rows = self.table.slice(0, max_rows).to_pylist()
+        for row in rows:
+            cells = [_cell(row[name], form) for name, (_, form) in _SHOWN.items()]
+            remarks = [escape(row["error"] or "")] if self.n_failed else []
+            view.add_row(*map(escape, cells), *remarks, style="red" if row["error"] else None)
+        if len(rows) < len(self):
+            view.caption = f"... and {len(self) - len(rows)} more rows"
+        return view
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return a pandas frame with every column."""
+        return self.table.to_pandas()
+
+    def to_dicts(self) -> list[dict[str, Any]]:
+        """Return one dictionary a row, without the columns that are null in it."""
+        return [{k: v for k, v in row.items() if v is not None} for row in self.table.to_pylist()]
+
+    def to_json(self) -> str:
+        """Return JSON, a list with one object a row."""
+        return json.dumps(self.to_dicts(), indent=1, allow_nan=False)
+
+    def write(self, path: str | Path) -> None:
+        """Write all columns as .csv, .parquet or .json; raises ConfigError for another suffix."""
+        check_suffix(path)
+        suffix = Path(path).suffix.lower()
+        if suffix == ".json":
+            Path(path).write_text(self.to_json() + "\n", encoding="utf-8")
+        elif suffix == ".csv":
+            from pyarrow.csv import write_csv
+
+            write_csv(self.table, path)
+        else:
+            from pyarrow.parquet import write_table
+
+            write_table(self.table, path)
+
+    @property
+    def n_failed(self) -> int:
+        """Rows with an error."""
+        return self.table.num_rows - self.table["error"].null_count
+
+
+def check_suffix(path: str | Path) -> None:
+    """Raise ConfigError unless the suffix is one that `ExperimentalTable.write` knows."""
+    if Path(path).suffix.lower() not in _FORMATS:
+        raise ConfigError(f"cannot write {path}: give a file that ends in {', '.join(_FORMATS)}")
+
+
+def experimental(what: Materials, *, model: str = DEFAULT_MODEL) -> ExperimentalTable:
+    """Predict what an experiment would find: does it superconduct, and at which measured Tc.
+
+    The model has learned from reports in the literature, not from computed electron-phonon coupling. Its numbers are
+    another quantity than those of `onnes.predict`, and it reads unconventional superconductors and doped compositions
+    as well. The probability ranks: in training, superconductors weighed as much as compounds that no superconductivity
+    is reported for.
+
+    Parameters
+    ----------
+    what
+        Formulas ("La1.85Sr0.15CuO4"), files or folders as in `onnes.crystals.readers.read_crystals` (partly occupied
+        sites are welcome here), pymatgen Structures or Compositions; one, or many in any mixture. A string is a file when
+        such a file exists or it looks like one (``x.cif``, ``POSCAR``, ``a/b``), otherwise a formula.
+    model
+        Shipped name or folder with weights.
+
+    Returns
+    -------
+    ExperimentalTable
+        Columns `SCHEMA`, in the order given: ``exp_superconductor_probability``; ``exp_tc_K`` if it superconducts, with a
+        90 % interval ``exp_tc_lo_K`` to ``exp_tc_hi_K`` (kelvin); ``exp_family``, by rules on the composition;
+        ``has_structure``, whether a crystal was read and used, not only its composition. What cannot be read becomes a
+        row whose ``error`` names it.
+
+    Raises
+    ------
+    ModelError
+        For an unknown model, or weights of another kind.
+
+    Examples
+    --------
+    >>> found = experimental(["La1.85Sr0.15CuO4", "Nb3Sn"])
+    >>> found["exp_family"], found["has_structure"]
+    (['cuprate', 'other'], [False, False])
+    """
+    loaded = load_experimental_model(model)
+    many = isinstance(what, Iterable) and not (isinstance(what, str | Mapping) or _is_structure(what))
+    items: list[Any] = list(what) if many else [what]
+    rows = [row for number, item in enumerate(items) for row in _read(item, number)]
+    rows = [_checked(row, loaded.variant) for row in rows]
+    _predict(loaded, rows)
+    table = pa.Table.from_pylist([{**row.columns, "error": row.error} for row in rows], schema=SCHEMA)
+    return ExperimentalTable(table, model, loaded.sha256)
+
+
+# --- reading ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class _Row:
+    """One material in the making: its columns, its composition and crystal, or what is wrong with it."""
+
+    columns: dict[str, Any]
+    composition: Composition | None = None
+    structure: Structure | None = None
+    structural: Any = None
+    error: str | None = None
+
+
+def _is_structure(item: object) -> bool:
+    return hasattr(item, "lattice") and hasattr(item, "composition")
+
+
+def _is_file(text: str) -> bool:
+    name = re.split(r"[/\\]", text)[-1]
+    looks = name != text or _FILE_SUFFIX.search(text) is not None or name.upper().startswith(_FILE_NAMES)
+    return looks or os.path.isfile(text)  # noqa: PTH113 - false where the text cannot be a path, instead of an error
+
+
+def _read(item: Any, number: int) -> list[_Row]:
+    if isinstance(item, Path) or (isinstance(item, str) and _is_file(item)):
+        return _read_file(item)
+    if isinstance(item, str):
+        return [_read_formula(item)]
+    if _is_structure(item):
+        return [_Row({"id": f"crystal-{number:05d}"}, item.composition, item)]
+    if isinstance(item, Mapping):
+        return [_read_amounts(item, f"composition-{number:05d}")]
+    return [_Row({"id": f"item-{number:05d}"}, error=f"item {number} is of type {type(item).__name__}. Give {_WANTED}")]
+
+
+def _read_formula(text: str) -> _Row:
+    from pymatgen.core import Composition
+
+    text = text.strip()
+    row = _Row({"id": text, "formula": text})
+    try:
+        row.composition = Composition(text)
+    except (ValueError, TypeError, KeyError) as error:
+        row.error = f"{text!r} is no formula that can be read ({error}). Give {_WANTED}"
+    return row
+
+
+def _read_amounts(amounts: Mapping[Any, Any], name: str) -> _Row:
+    from pymatgen.core import Composition
+
+    row = _Row({"id": name})
+    try:
+        row.composition = Composition(dict(amounts))
+    except (ValueError, TypeError, KeyError) as error:
+        row.error = f"{name}, {dict(amounts)}, is no composition ({error}). Give {_WANTED}"
+    return row
+
+
+def _read_file(path: str | Path) -> list[_Row]:
+    """Read the crystals of a file or folder; unlike elsewhere, partly occupied ones are no fault."""
+    try:
+        table = read_crystals([path], max_atoms=_MAX_SITES)
+    except CrystalError as error:
+        return [_Row({"id": Path(path).stem or str(path)}, error=str(error))]
+    rows = []
+    columns = (values(table, name) for name in ("id", "formula", "reduced_formula", "error"))
+    for structure, name, formula, reduced, error in zip(to_structures(table), *columns, strict=True):
+        row = _Row({"id": name, "formula": formula, "reduced_formula": reduced}, error=error)
+        if structure is not None and (error is None or error.endswith(PARTLY_OCCUPIED)):
+            row.composition, row.structure, row.error = structure.composition, structure, None
+        rows.append(row)
+    return rows
+
+
+def _checked(row: _Row, variant: str) -> _Row:
+    """Add formulas and descriptors; a composition that the model cannot read becomes an error."""
+    name = row.columns["id"]
+    try:
+        if row.composition is not None:
+            element_fractions([row.composition])
+            plain = row.composition.element_composition
+            row.columns.setdefault("formula", plain.formula.replace(" ", ""))
+            row.columns.setdefault("reduced_formula", plain.reduced_formula)
+        if row.structure is not None and variant == "structure":
+            row.structural = structural_features([_crystal(row.structure)])[0]
+    except ModelError as error:
+        row.error = f"{name!r}: an element or amount that cannot be read ({error.__cause__ or error}). Give {_WANTED}"
+    except Exception as error:  # noqa: BLE001 - the row boundary
+        row.error = f"{name!r}: its structure cannot be described ({type(error).__name__}: {error}). Give its formula"
+    return row
+
+
+def _crystal(structure: Structure) -> tuple[Any, Any, list[dict[str, float]]]:
+    """Lattice, fractional coordinates and occupants; species of one element on a site, such as Fe2+ and Fe3+, are added."""
+    sites = [dict(site.species.element_composition.get_el_amt_dict()) for site in structure]
+    return structure.lattice.matrix, structure.frac_coords, sites
+
+
+# --- predicting ------------------------------------------------------------------------------------------------------
+
+
+def _predict(model: ExperimentalModel, rows: list[_Row]) -> None:
+    """Fill the columns of the rows without an error."""
+    good = [row for row in rows if row.error is None]
+    if not good:
+        return
+    missing = np.full(len(STRUCTURAL_NAMES), np.nan)
+    structural = np.array([missing if row.structural is None else row.structural for row in good])
+    compositions = [row.composition for row in good if row.composition is not None]
+    found = model.predict(compositions, structural if model.variant == "structure" else None)
+    known = np.asarray(np.isfinite(structural).all(1))
+    for i, row in enumerate(good):
+        row.columns |= {name: column[i] for name, column in found.items()} | {"has_structure": bool(known[i])}
+
+
+def _cell(value: Any, form: str) -> str:
+    if value is None:
+        return "–"
+    return ("yes" if value else "no") if isinstance(value, bool) else form.format(value)

@@ -1,0 +1,50 @@
+"""Model cards: what a set of weights is, what it was trained on, how good it is, where it ends."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def superconductivity_card(name: str, config: dict[str, Any]) -> str:
+    """Card of a superconductivity model, from its configuration."""
+    v, heads = config["validation"], config["recipe"]["heads"]
+    given = ", and N(E_F) of the cell" if config["electronic"] else ""
+    taught = (
+        f"; and {config['unlabelled_rows']} metals of the Materials Project (CC BY 4.0), labelled by {config['teacher']}"
+        if config["teacher"]
+        else ""
+    )
+    thresholds = "; ".join(f"{float(rate):.1%} at {t:.1f} K" for rate, t in config["thresholds_K"].items())
+    return f"""# {name}: lambda, omega_log, omega2 and Tc from the crystal structure{given}
+
+* **What**: {heads["members"]} networks on the pooled atom features of {" and ".join(config["potentials"])}{given};
+  logarithms of lambda, omega_log and omega2/omega_log, then Allen-Dynes with f1 and f2 of the mean moments.
+* **Data**: {config["training_data"]}; {config["training_rows"]} crystals of up to 18 atoms{taught} (a warning above {config["max_atoms"]}), mu* = 0.10.
+* **Split**: {config["split"]}; the shipped weights are trained on all rows.
+* **Validation** ({v["n"]} rows): lambda MAE {v["lambda_mae"]:.3f}, omega_log MAE {v["omega_log_mae_K"]:.1f} K, Tc MAE
+  {v["tc_mae_K"]:.2f} K, R2 {v["tc_r2"]:.2f}; label above 5 K, predicted Tc above {v["threshold_K"]:.1f} K: precision {v["precision_5K"]:.2f}, true-positive rate
+  {v["tpr_5K"]:.2f}, true-negative rate {v["tnr_5K"]:.3f}. Command: `onnes benchmark tc`.
+* **Intervals** (90 %, calibrated on buckets 80-84, scored on 85-89): cover {v["lambda_coverage"]:.1%} of lambda, {v["tc_coverage"]:.1%} of
+  Tc where the predicted Tc is above 1 K. The shipped ones are calibrated on 80-89.
+* **As a gate at 5 K** (thresholds on the predicted Tc that keep a true-negative rate in each of five folds of the
+  training buckets): {thresholds}.
+* **Limits**: conventional (electron-phonon) superconductors at ambient pressure; not for magnets, cuprates, iron-based or
+  heavy-fermion compounds, hydrides under pressure. No spectra were used, only their moments.
+* **Licence**: {config["licence"]}; trained data under CC BY 4.0.
+"""
+
+
+def metal_card(name: str, config: dict[str, Any]) -> str:
+    """Card of a metal model, from its configuration."""
+    v = config["validation"]
+    return f"""# {name}: probability that a crystal is a metal
+
+* **What**: {config["recipe"]["heads"]["members"]} networks on the pooled atom features of {" and ".join(config["potentials"])}.
+* **Label**: a metal has a PBE(+U) gap below {config["metal_gap_eV"]} eV.
+* **Data**: {config["training_data"]}; {config["training_rows"]} crystals.
+* **Split**: {config["split"]}; the shipped weights are trained on all rows.
+* **Validation** ({v["n"]:.0f} rows, {v["share_of_metals"]:.0%} metals): ROC-AUC {v["auc"]:.3f}; at probability 0.5 precision
+  {v["precision"]:.3f}, recall {v["recall"]:.3f}. Command: `onnes benchmark metal`.
+* **Limits**: PBE underestimates gaps; Mott insulators may be called metals.
+* **Licence**: {config["licence"]}; trained data under CC BY 4.0.
+"""
