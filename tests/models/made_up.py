@@ -9,7 +9,7 @@ from onnes.models.superconductivity import N_ELECTRONIC, TARGETS, Calibration, S
 
 WIDTH = 30
 POTENTIALS = ("sevennet-0", "sevennet-l3i5")
-CALIBRATION = Calibration(0.2, 1.5, 1.6, 1.1)
+CALIBRATION = Calibration(1.7, 0.2, 1.5, 1.6, 1.1)
 Y_MEAN = (np.log(0.6), np.log(200), 0.1, 0.0, np.log(250))
 
 

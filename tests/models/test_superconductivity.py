@@ -75,7 +75,7 @@ def test_interval_holds_tc_and_widens_with_the_calibration(model, found) -> None
 
 def test_interval_by_hand(model, found) -> None:
     spread = model.heads.predict(features(60))["ln_lambda"].std(0)
-    sigma = np.sqrt(spread**2 + 0.2**2)
+    sigma = np.sqrt((1.7 * spread) ** 2 + 0.2**2)
     np.testing.assert_allclose(model.sigma(model.heads.predict(features(60))["ln_lambda"]), sigma)
     for name, sign in (("tc_lo_K", -1), ("tc_hi_K", 1)):
         shifted = found["lambda_"] * np.exp(sign * 1.6 * sigma)
