@@ -18,5 +18,5 @@ def test_every_room_has_its_place_in_the_order():
     (contract,) = (c for c in linter["contracts"] if c["type"] == "layers")
     layers = set(contract["layers"])
     assert rooms <= layers
-    assert layers - rooms <= {"onnes.errors", "onnes.version"}
+    assert layers - rooms <= {"onnes.errors", "onnes.figure", "onnes.version"}
     assert "ignore_imports" not in contract

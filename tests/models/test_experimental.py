@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from onnes.errors import ModelError
-from onnes.models.composition import EXPERIMENTAL_FAMILIES, FEATURE_NAMES
+from onnes.models.composition import EXPERIMENTAL_FAMILIES, FEATURE_NAMES, element_fractions
 from onnes.models.experimental import (
     CLASS_TARGET,
     STRUCTURAL_NAMES,
@@ -15,6 +15,7 @@ from onnes.models.experimental import (
     structural_features,
 )
 from onnes.models.heads import HeadEnsemble
+from onnes.models.trees import TreeEnsemble
 from onnes.models.weights import save_weights
 
 NB = (3.3 * np.eye(3), [[0, 0, 0], [0.5, 0.5, 0.5]], [41, 41])
@@ -171,7 +172,16 @@ def made_up(*, structure=False, pooled=False, interval=(1.6, 0.3)):
         block = StructureBlock.fit(structural_features([NB, NBN, MGB2]), numbers, n_components=4)
         width += len(STRUCTURAL_NAMES) + 1 + (5 if pooled else 0)
     tc, kind = heads(TC_TARGET, width, seed=1), heads(CLASS_TARGET, width, seed=2)
-    return ExperimentalModel("made-up", "0" * 64, tc, kind, interval, block)
+    return ExperimentalModel("made-up", "0" * 64, tc, trees(), kind, interval, block)
+
+
+def trees():
+    """Two trees: one leaf each on both sides of 0.1 of oxygen, and a single leaf."""
+    oxygen = FEATURE_NAMES.index("fraction_O")
+    return TreeEnsemble(
+        np.array([0, oxygen], np.uint16), np.array([0, 3], np.int32), np.array([2, 0, 0, 0], np.uint16),
+        np.array([1, 0, 0, 0], np.uint16), np.array([0.1, 1.5, 3.0, 2.5], np.float16),
+    )  # fmt: skip
 
 
 def test_every_column_for_every_row() -> None:
@@ -194,11 +204,13 @@ def test_tc_is_the_geometric_mean_and_its_interval() -> None:
     model = made_up()
     found, raw = model.predict(FORMULAS), model.predict_features(*_features())
     members = model.regression.predict(*_features())[TC_TARGET]
-    np.testing.assert_allclose(found["exp_tc_K"], np.exp(members).prod(0) ** (1 / 3), rtol=1e-6)
-    width = 1.6 * np.sqrt(members.std(0) ** 2 + 0.3**2)
+    grown = np.stack([np.where(element_fractions(FORMULAS)[:, 7] > 0.1, 3.0, 1.5), np.full(len(FORMULAS), 2.5)])
+    np.testing.assert_allclose(np.log(found["exp_tc_K"]), (members.mean(0) + grown.mean(0)) / 2, rtol=1e-6)
+    drawn = np.concatenate([np.repeat(members, 2, axis=0), np.repeat(grown, 3, axis=0)])  # both kinds weigh the same
+    width = 1.6 * np.sqrt(drawn.std(0) ** 2 + 0.3**2)
     np.testing.assert_allclose(found["exp_tc_hi_K"], found["exp_tc_K"] * np.exp(width), rtol=1e-6)
     np.testing.assert_allclose(found["exp_tc_lo_K"], found["exp_tc_K"] * np.exp(-width), rtol=1e-6)
-    np.testing.assert_allclose(raw["ln_tc_K_std"], members.std(0))
+    np.testing.assert_allclose(raw["ln_tc_K_std"], drawn.std(0))
 
 
 def _features():
@@ -246,6 +258,14 @@ def test_weights_of_another_kind_are_refused(tmp_path) -> None:
     save_weights(tmp_path / "metal", {"x": np.zeros(1, np.float32)}, {"kind": "metal"}, "")
     with pytest.raises(ModelError, match="of kind 'metal'"):
         load_experimental_model(str(tmp_path / "metal"))
+
+
+def test_weights_without_trees_are_refused(tmp_path) -> None:
+    model = made_up()
+    tensors = {f"tc.{name}": array for name, array in model.regression.tensors().items()}
+    save_weights(tmp_path / "old", tensors, {"kind": "experimental", "interval": [1.6, 0.3]}, "")
+    with pytest.raises(ModelError, match="older onnes"):
+        load_experimental_model(str(tmp_path / "old"))
 
 
 def test_changed_weights_are_refused(tmp_path) -> None:

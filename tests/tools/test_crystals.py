@@ -14,7 +14,6 @@ from onnes.errors import ConfigError, CrystalError, ModelError, ReferenceMismatc
 from onnes.models.weights import weight_names
 from onnes.physics.hull import Hull
 from onnes.potentials import potential as registry
-from onnes.tools.crystals import write
 from onnes.tools.result import CrystalTable
 from tests.physics.references import reference
 from tests.potentials.fakes import FakePotential, fcc_batch
@@ -304,7 +303,7 @@ def test_table_without_a_geometry_column(fake) -> None:
 
 def test_write(fake, tmp_path) -> None:
     result = onnes.relax(fcc_batch((13, 29)), potential="fake", max_steps=0)
-    write(result, tmp_path / "out.parquet")
+    result.write(tmp_path / "out.parquet")
     read = onnes.relax(tmp_path / "out.parquet", potential="fake", max_steps=0)
     assert read["id"] == result["id"]
     assert read["energy_eV_per_atom"] == pytest.approx(result["energy_eV_per_atom"])

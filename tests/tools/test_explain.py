@@ -2,8 +2,6 @@ import json
 from xml.etree import ElementTree
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import typer
 from pymatgen.core import Lattice, Structure
@@ -11,19 +9,16 @@ from typer.testing import CliRunner
 
 import onnes
 from onnes.cli.explain import add_commands
-from onnes.crystals.known import known_crystal, known_entry, known_table
-from onnes.crystals.schema import values
+from onnes.crystals.known import known_crystal
 from onnes.errors import ConfigError, ModelError
 from onnes.models.replacement import Replacement
 from onnes.models.weights import weight_names
 from onnes.propose.radii import estimated_volume
 from onnes.propose.substitution import LARGEST_SCALE, SMALLEST_SCALE
 from onnes.tools import explain as module
-from onnes.tools.explain import CrystalExplanation, Neighbour, SiteContribution, explain
+from onnes.tools.explain import CrystalExplanation, SiteContribution, explain
 from onnes.tools.explain_figure import MAX_SITES, draw_explanation
-
-LIBRARY = ["Nb3Sn", "NbN", "MgB2", "Al", "Nb", "Pb"]
-TC_K = [15.0, 12.0, None, 1.0, 9.0, 6.0]
+from onnes.tools.known_neighbours import N_NEIGHBOURS, Neighbour
 
 
 @pytest.fixture(scope="module")
@@ -31,19 +26,6 @@ def shipped():
     missing = {"structure", "metal"} - set(weight_names())
     if missing:
         pytest.skip(f"the package has no weights {sorted(missing)} yet; train them with `onnes train`")
-
-
-@pytest.fixture(scope="module")
-def small_library(tmp_path_factory):
-    """A made-up training table of six crystals in place of the real one."""
-    folder = tmp_path_factory.mktemp("data")
-    table = known_table(LIBRARY).select(["id", "reduced_formula", "lattice", "frac_coords", "atomic_numbers"])
-    table = table.append_column("tc_K", pa.array(TC_K, pa.float64()))
-    pq.write_table(table, folder / f"{module.TRAINING_TABLE}.parquet")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ONNES_DATA", str(folder))
-        patch.setenv("ONNES_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield folder
 
 
 @pytest.fixture(scope="module")
@@ -125,23 +107,11 @@ def test_the_nearest_known_crystal_of_a_known_crystal_is_itself(found) -> None:
         assert nearest.distance < 0.02
         distances = [one.distance for one in crystal.neighbours]
         assert distances == sorted(distances)
-        assert len(distances) == module.N_NEIGHBOURS
+        assert len(distances) == N_NEIGHBOURS
         assert distances[1] > 0.3
     assert found.crystals[0].neighbours[0].tc_K == 15.0
     assert {one.tc_kind for c in found.crystals for one in c.neighbours if one.tc_K is not None} == {"computed"}
     assert all(one.tc_kind is None for c in found.crystals for one in c.neighbours if one.id == "MgB2")
-
-
-def test_without_training_data_the_known_crystals_serve(monkeypatch, tmp_path) -> None:
-    monkeypatch.setenv("ONNES_DATA", str(tmp_path / "nowhere"))
-    rows, batch = module._library()
-    assert len(rows) == len(batch) > 50
-    by_name = {row["id"]: row for row in rows}
-    assert by_name["MgB2"] == {
-        "id": "MgB2", "formula": "MgB2", "tc_K": known_entry("MgB2").tc_K, "tc_kind": "measured",
-        "source": "known crystals",
-    }  # fmt: skip
-    assert any(row["tc_K"] is None and row["tc_kind"] is None for row in rows)
 
 
 def test_neighbours_can_be_given(shipped) -> None:
@@ -299,10 +269,3 @@ def test_every_option_is_explained(app) -> None:
     command = typer.main.get_command(app).commands["explain"]
     assert "Tc (K)" in command.help
     assert all(option.help for option in command.params)
-
-
-def test_the_library_is_read_as_it_stands(small_library) -> None:
-    rows, batch = module._library()
-    assert [row["id"] for row in rows] == LIBRARY == values(known_table(LIBRARY), "id")
-    assert [row["tc_K"] for row in rows] == TC_K
-    assert batch.n_atoms.tolist() == [8, 2, 3, 1, 1, 1]

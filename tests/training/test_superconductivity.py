@@ -81,8 +81,10 @@ def test_calibrated_intervals_cover_ninety_percent() -> None:
     """Of lambda and of Tc, each with its own noise; the members alone are far too sure of themselves."""
     data = electron_phonon_data(3000, noise=0.25, tc_noise=0.8, seed=3)
     part = np.arange(3000) // 1000
-    model = fit_superconductivity(data, part == 0, recipe(heads=QUICK.model_copy(update={"epochs": 8})))
-    calibrated = calibrate(model, data, part == 1)
+    quick = recipe(heads=QUICK.model_copy(update={"epochs": 8}))
+    model = fit_superconductivity(data, part == 0, quick)
+    cross = cross_predict(data, part == 0, quick, folds=2)
+    calibrated = calibrate(model, data, part == 1, cross)
     assert calibrated.calibration.floor == pytest.approx(0.25, abs=0.1)  # about the noise
     covered = coverage(calibrated, data, part == 2)
     assert 0.87 < covered["lambda_coverage"] < 0.93
@@ -94,7 +96,10 @@ def test_calibrated_intervals_cover_ninety_percent() -> None:
 
 def test_calibration_of_an_electronic_model_uses_the_rows_that_it_can_read(data) -> None:
     model = fit_superconductivity(data, data.training, ELECTRONIC)
-    calibrated = calibrate(model, data, data.validation)
+    cross = cross_predict(data, data.training, ELECTRONIC, folds=2)
+    calibrated = calibrate(model, data, data.validation, cross)
+    without = calibrate(model, data, np.zeros(len(data), bool), cross)
+    assert without.calibration != calibrated.calibration  # both the rows and the folds count
     assert all(np.isfinite(calibrated.calibration))
     assert all(np.isfinite(value) for value in coverage(calibrated, data, data.validation).values())
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from onnes.campaign.report_text import format_value
+from onnes.figure import SVG_METADATA, clean, style
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,21 +63,13 @@ def tc_against_hull(survivors: Sequence[Survivor], *, mu_star: float | None = No
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
-    style: dict[Any, Any] = {
-        "svg.hashsalt": "onnes",
-        "svg.fonttype": "none",
-        "font.family": ["sans-serif"],
-        "font.size": _FONT_PT,
-        **dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), _INK),
-    }
-    with rc_context(style):
+    with rc_context(style(_INK, _FONT_PT)):
         figure = Figure(figsize=_SIZE_IN, dpi=72, layout="constrained")  # 72: a pixel is a point, as in the SVG
         canvas = FigureCanvasSVG(figure)
         figure.patch.set_alpha(0)
-        axes = figure.add_subplot()
+        axes = clean(figure.add_subplot())
         axes.patch.set_alpha(0)
         axes.grid(color="#888888", alpha=0.25, linewidth=0.6)
-        axes.spines[["top", "right"]].set_visible(False)
         _scatter(axes, points)
         axes.set_xlabel("energy above hull (eV/atom)")
         axes.set_ylabel("Tc (K)" if mu_star is None else f"Tc (K) at μ* = {format_value(mu_star)}")
@@ -85,7 +78,7 @@ def tc_against_hull(survivors: Sequence[Survivor], *, mu_star: float | None = No
         figure.draw_without_rendering()  # fixes the layout, so that labels know their neighbours in pixels
         _label(axes, points, n_labels)
         out = io.StringIO()
-        canvas.print_svg(out, metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
+        canvas.print_svg(out, metadata=SVG_METADATA)
     return _inline(out.getvalue())
 
 

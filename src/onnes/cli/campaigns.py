@@ -8,7 +8,25 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from onnes.cli.options import EXIT_PARTIAL, Device, Files, Json, Limit, MaxAtoms, Quiet, Seed, console, split
+from onnes.cli.options import (
+    EXIT_PARTIAL,
+    Device,
+    Exclude,
+    Files,
+    Fixed,
+    Json,
+    Limit,
+    MaxAtoms,
+    MaxSubstituted,
+    Parents,
+    Prototypes,
+    Quiet,
+    Seed,
+    console,
+    file_names,
+    split,
+    split_if_given,
+)
 
 if TYPE_CHECKING:
     from onnes.tools.campaigns import CampaignResult
@@ -24,15 +42,15 @@ Top = Annotated[int, typer.Option(help="Survivors that get a page of their own."
 
 
 def discover(
-    parent: Annotated[list[Path] | None, typer.Option(help="Parent crystal (file); repeat for more.")] = None,
+    parent: Parents = None,
     elements: Annotated[str | None, typer.Option(help="Elements that decorate prototypes, e.g. Nb,Zr,Hf,N,C.")] = None,
     min_tc: MinTc = None,
     max_hull: MaxHull = None,
-    fixed: Annotated[str | None, typer.Option(help="Elements of the parents that stay, e.g. Be,B.")] = None,
-    exclude: Annotated[str | None, typer.Option(help="Elements never put in, e.g. Tl,Cd.")] = None,
-    prototypes: Annotated[str | None, typer.Option(help="Structure types to decorate, e.g. A15,B1.")] = None,
+    fixed: Fixed = None,
+    exclude: Exclude = None,
+    prototypes: Prototypes = None,
     max_atoms: MaxAtoms = 12,
-    max_substituted: Annotated[int | None, typer.Option(help="Wyckoff orbits changed at once at most.")] = None,
+    max_substituted: MaxSubstituted = None,
     limit: Limit = None,
     funnel: FunnelName = "default",
     out: Campaign = Path("campaign"),
@@ -49,9 +67,8 @@ def discover(
 
     with Bars(quiet=quiet or json) as bars:
         result = run(
-            [str(p) for p in parent] if parent else None, elements=split(elements), out=out, fixed=split(fixed),
-            exclude=split(exclude) if exclude is not None else None,
-            prototypes=split(prototypes) if prototypes is not None else None,
+            file_names(parent), elements=split(elements), out=out, fixed=split(fixed),
+            exclude=split_if_given(exclude), prototypes=split_if_given(prototypes),
             max_atoms=max_atoms, max_substituted=max_substituted, limit=limit, seed=seed, funnel=funnel,
             min_tc_K=min_tc, max_e_above_hull_eV_per_atom=max_hull, workers=workers, device=device, top=top,
             observer=bars,

@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from onnes.cli.options import (
     Device,
+    Exclude,
     Files,
+    Fixed,
     Json,
     Limit,
     MaxAtoms,
+    MaxSubstituted,
     Model,
     Out,
+    Parents,
     Potential,
+    Prototypes,
     Quiet,
     ReferenceFile,
     Seed,
     emit,
+    file_names,
     split,
+    split_if_given,
 )
 
 if TYPE_CHECKING:
@@ -121,13 +127,13 @@ def hull(
 
 
 def propose(
-    parent: Annotated[list[Path] | None, typer.Option(help="Parent crystal (file); repeat for more.")] = None,
+    parent: Parents = None,
     elements: Annotated[str | None, typer.Option(help="Elements that decorate prototypes, e.g. Nb,Zr,N.")] = None,
-    fixed: Annotated[str | None, typer.Option(help="Elements of the parents that stay, e.g. Be,B.")] = None,
-    exclude: Annotated[str | None, typer.Option(help="Elements never put in, e.g. Tl,Cd.")] = None,
-    prototypes: Annotated[str | None, typer.Option(help="Structure types to decorate, e.g. A15,B1.")] = None,
+    fixed: Fixed = None,
+    exclude: Exclude = None,
+    prototypes: Prototypes = None,
     max_atoms: MaxAtoms = 12,
-    max_substituted: Annotated[int | None, typer.Option(help="Wyckoff orbits changed at once at most.")] = None,
+    max_substituted: MaxSubstituted = None,
     limit: Limit = None,
     seed: Seed = 0,
     out: Out = None,
@@ -137,9 +143,8 @@ def propose(
     from onnes.tools.crystals import propose as run
 
     result = run(
-        [str(p) for p in parent] if parent else None, elements=split(elements), fixed=split(fixed),
-        exclude=split(exclude) if exclude is not None else None,
-        prototypes=split(prototypes) if prototypes is not None else None,
+        file_names(parent), elements=split(elements), fixed=split(fixed),
+        exclude=split_if_given(exclude), prototypes=split_if_given(prototypes),
         max_atoms=max_atoms, max_substituted=max_substituted, limit=limit, seed=seed,
     )  # fmt: skip
     emit(result, json=json, out=out)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from onnes.cli.options import EXIT_PARTIAL, Json, console
+from onnes.cli.options import Json, emit
 
 
 def experimental(
@@ -39,17 +38,7 @@ def experimental(
 
     if out is not None:
         check_suffix(out)
-    found = run(materials, model=model)
-    if out is not None:
-        found.write(out)
-    if json:
-        sys.stdout.write(found.to_json() + "\n")
-    elif out is None:
-        console().print(found.rich())
-    else:
-        sys.stderr.write(f"{len(found)} rows written to {out}, {found.n_failed} of them with an error\n")
-    if found.n_failed:
-        raise typer.Exit(EXIT_PARTIAL)
+    emit(run(materials, model=model), json=json, out=out)
 
 
 def add_commands(app: typer.Typer) -> None:

@@ -11,7 +11,7 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from onnes.tools.result import CrystalTable
+    from onnes.tools.result import ResultTable
 
 EXIT_USAGE, EXIT_PARTIAL, EXIT_ENVIRONMENT, EXIT_STOPPED = 2, 3, 4, 130
 
@@ -35,12 +35,27 @@ ReferenceFile = Annotated[
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress bars.")]
 Seed = Annotated[int, typer.Option(help="Seed of every random operation.")]
 MaxAtoms = Annotated[int, typer.Option(help="Atoms in the primitive cell at most.")]
+Parents = Annotated[list[Path] | None, typer.Option(help="Parent crystal (file); repeat for more.")]
+Fixed = Annotated[str | None, typer.Option(help="Elements of the parents that stay, e.g. Be,B.")]
+Exclude = Annotated[str | None, typer.Option(help="Elements never put in, e.g. Tl,Cd.")]
+Prototypes = Annotated[str | None, typer.Option(help="Structure types to decorate, e.g. A15,B1.")]
+MaxSubstituted = Annotated[int | None, typer.Option(help="Wyckoff orbits changed at once at most.")]
 Limit = Annotated[int | None, typer.Option(help="Screen a random sample of this many candidates.")]
 
 
 def split(text: str | None) -> list[str]:
     """Split a comma-separated option."""
     return [part.strip() for part in (text or "").split(",") if part.strip()]
+
+
+def split_if_given(text: str | None) -> list[str] | None:
+    """Split a comma-separated option; None, the default of what it sets, when it was not given."""
+    return None if text is None else split(text)
+
+
+def file_names(paths: list[Path] | None) -> list[str] | None:
+    """Names of the files of an option that can be repeated; None when it was not given."""
+    return [str(path) for path in paths] if paths else None
 
 
 def console() -> Console:
@@ -52,12 +67,10 @@ def console() -> Console:
     return Console(width=None if sys.stdout.isatty() else PAGE_WIDTH)
 
 
-def emit(result: CrystalTable, *, json: bool, out: Path | None) -> None:
+def emit(result: ResultTable, *, json: bool, out: Path | None) -> None:
     """Print a result, write it where asked, and leave with code 3 when some rows failed."""
     if out is not None:
-        from onnes.tools.crystals import write
-
-        write(result, out)
+        result.write(out)
     if json:
         sys.stdout.write(result.to_json() + "\n")
     elif out is None:

@@ -25,6 +25,7 @@ from onnes.models.composition import (
     experimental_families,
 )
 from onnes.models.heads import HeadEnsemble
+from onnes.models.trees import TreeEnsemble
 from onnes.models.weights import load_weights, save_weights
 
 if TYPE_CHECKING:
@@ -246,7 +247,10 @@ class ExperimentalModel:
     Attributes
     ----------
     regression, classifier
-        Heads with the targets `TC_TARGET` and `CLASS_TARGET`.
+        Networks with the targets `TC_TARGET` and `CLASS_TARGET`.
+    trees
+        Trees of ln Tc on the composition features. Networks and trees weigh the same: the trees know the near
+        neighbours in doping better, the networks what is further away.
     interval
         A 90 % interval of ln Tc is the mean plus or minus ``interval[0] * sqrt(spread**2 + interval[1]**2)``.
     block
@@ -256,6 +260,7 @@ class ExperimentalModel:
     name: str
     sha256: str
     regression: HeadEnsemble
+    trees: TreeEnsemble
     classifier: HeadEnsemble
     interval: tuple[float, float]
     block: StructureBlock | None = None
@@ -313,6 +318,7 @@ class ExperimentalModel:
         pooled: NDArray[np.floating] | None = None,
     ) -> dict[str, NDArray[np.float64]]:
         """``ln_tc_K``, ``ln_tc_K_std`` over the members, ``probability``, each (P,), of composition features (P, F)."""
+        from_trees = self.trees.predict(features)
         if self.block is not None:
             features = self.block.inputs(features, structural, pooled)
         elif structural is not None or pooled is not None:
@@ -320,16 +326,18 @@ class ExperimentalModel:
                 f"model {self.name!r} knows compositions only; leave the structure out or load another model"
             )
         ln_tc = self.regression.predict(features)[TC_TARGET]
+        halves = np.stack([ln_tc.mean(0), from_trees.mean(0)])
+        variance = (ln_tc.var(0) + from_trees.var(0)) / 2 + halves.var(0)  # of the mixture
         logits = self.classifier.predict(features)[CLASS_TARGET]
         return {
-            "ln_tc_K": ln_tc.mean(0),
-            "ln_tc_K_std": ln_tc.std(0),
+            "ln_tc_K": halves.mean(0),
+            "ln_tc_K_std": np.sqrt(variance),
             "probability": (1 / (1 + np.exp(-logits.clip(-60, 60)))).mean(0),
         }
 
     def save(self, folder: str | Path, config: Mapping[str, Any], card: str) -> Path:
         """Write weights, configuration and model card; see `onnes.models.weights.save_weights`."""
-        parts = {"tc": self.regression.tensors(), "class": self.classifier.tensors()}
+        parts = {"tc": self.regression.tensors(), "trees": self.trees.tensors(), "class": self.classifier.tensors()}
         if self.block is not None:
             parts["structure"] = self.block.tensors()
         tensors = {f"{part}.{name}": array for part, named in parts.items() for name, array in named.items()}
@@ -347,11 +355,14 @@ def load_experimental_model(name: str = DEFAULT_MODEL) -> ExperimentalModel:
     for key, array in weights.tensors.items():
         part, _, tensor = key.partition(".")
         parts.setdefault(part, {})[tensor] = array
+    if "trees" not in parts:
+        raise ModelError(f"model {name!r} was made by an older onnes; train it again with `onnes train`")
     factor, floor = weights.config["interval"]
     return ExperimentalModel(
         name,
         weights.sha256,
         HeadEnsemble.from_tensors(parts["tc"], (TC_TARGET,)),
+        TreeEnsemble.from_tensors(parts["trees"]),
         HeadEnsemble.from_tensors(parts["class"], (CLASS_TARGET,)),
         (float(factor), float(floor)),
         StructureBlock.from_tensors(parts["structure"]) if "structure" in parts else None,

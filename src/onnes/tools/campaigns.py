@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from onnes.campaign.folder import Campaign
 from onnes.campaign.funnels import load_funnel
 from onnes.crystals.schema import is_open
-from onnes.errors import ConfigError, CrystalError
+from onnes.errors import CrystalError
 from onnes.flow.local import LocalEngine
 from onnes.tools.inputs import Crystals, as_table
 from onnes.tools.progress import Silent
@@ -160,8 +160,6 @@ def discover(
     """
     from onnes.tools.crystals import propose
 
-    if (parents is None) == (not elements):
-        raise ConfigError("give either parents to substitute in, or elements to decorate prototypes with")
     table = propose(
         parents,
         elements=elements,

@@ -14,7 +14,6 @@ from onnes.tools.inputs import Crystals, as_table, wrap
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
     from onnes.tools.result import CrystalTable
 
@@ -206,13 +205,6 @@ def propose(
             **common,
         )
     return wrap(run(request))
-
-
-def write(result: CrystalTable, path: str | Path) -> None:
-    """Write a result to a file; the suffix decides the format."""
-    from onnes.crystals.writers import write_crystals
-
-    write_crystals(result.table, path)
 
 
 def _relaxed(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Iterable, Mapping
@@ -20,11 +19,10 @@ from onnes.crystals.table import to_structures
 from onnes.errors import ConfigError, CrystalError, ModelError
 from onnes.models.composition import element_fractions
 from onnes.models.experimental import DEFAULT_MODEL, STRUCTURAL_NAMES, load_experimental_model, structural_features
+from onnes.tools.result import ResultTable
 
 if TYPE_CHECKING:
-    import pandas as pd
     from pymatgen.core import Composition, Structure
-    from rich.table import Table
 
     from onnes.models.experimental import ExperimentalModel
 
@@ -45,7 +43,7 @@ SCHEMA = pa.schema([
 ])  # fmt: skip
 """Columns of `ExperimentalTable`."""
 
-_SHOWN: dict[str, tuple[str, str]] = {
+_HEADINGS = {
     "id": ("id", "{}"),
     "reduced_formula": ("formula", "{}"),
     "exp_superconductor_probability": ("P(superconductor)", "{:.2f}"),
@@ -55,7 +53,6 @@ _SHOWN: dict[str, tuple[str, str]] = {
     "exp_family": ("family", "{}"),
     "has_structure": ("structure", "{}"),
 }
-_TEXT = ("id", "reduced_formula", "exp_family")
 _FORMATS = (".csv", ".parquet", ".json")
 _FILE_SUFFIX = re.compile(r"\.[A-Za-z][A-Za-z0-9_]*$")
 _FILE_NAMES = ("POSCAR", "CONTCAR")
@@ -64,71 +61,18 @@ _WANTED = "a formula (La1.85Sr0.15CuO4), a file with a crystal, a pymatgen Struc
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class ExperimentalTable:
-    """Rows with a face.
+class ExperimentalTable(ResultTable):
+    """A table of `SCHEMA` with a face.
 
     Attributes
     ----------
-    table
-        Arrow table of `SCHEMA`.
     model, model_sha256
         What predicted it.
     """
 
-    table: pa.Table
     model: str
     model_sha256: str
-
-    def __len__(self) -> int:
-        return self.table.num_rows
-
-    def __getitem__(self, column: str) -> list[Any]:
-        """Values of a column."""
-        return values(self.table, column)
-
-    def __repr__(self) -> str:
-        from rich.console import Console
-
-        from onnes.tools.result import PAGE_WIDTH
-
-        console = Console(width=PAGE_WIDTH, no_color=True, highlight=False)
-        with console.capture() as capture:
-            console.print(self.rich())
-        return capture.get()
-
-    def _repr_html_(self) -> str:
-        return self.to_pandas().to_html(index=False)
-
-    def rich(self, *, max_rows: int = 60) -> Table:
-        """Make a rich table; errors stand in its last column."""
-        from rich.markup import escape
-        from rich.table import Table
-
-        view = Table(box=None, header_style="bold")
-        for name, (title, _) in _SHOWN.items():
-            view.add_column(title, justify="left" if name in _TEXT else "right", no_wrap=True)
-        if self.n_failed:
-            view.add_column("remarks", overflow="fold")
-        rows = self.table.slice(0, max_rows).to_pylist()
-        for row in rows:
-            cells = [_cell(row[name], form) for name, (_, form) in _SHOWN.items()]
-            remarks = [escape(row["error"] or "")] if self.n_failed else []
-            view.add_row(*map(escape, cells), *remarks, style="red" if row["error"] else None)
-        if len(rows) < len(self):
-            view.caption = f"... and {len(self) - len(rows)} more rows"
-        return view
-
-    def to_pandas(self) -> pd.DataFrame:
-        """Return a pandas frame with every column."""
-        return self.table.to_pandas()
-
-    def to_dicts(self) -> list[dict[str, Any]]:
-        """Return one dictionary a row, without the columns that are null in it."""
-        return [{k: v for k, v in row.items() if v is not None} for row in self.table.to_pylist()]
-
-    def to_json(self) -> str:
-        """Return JSON, a list with one object a row."""
-        return json.dumps(self.to_dicts(), indent=1, allow_nan=False)
+    headings = _HEADINGS
 
     def write(self, path: str | Path) -> None:
         """Write all columns as .csv, .parquet or .json; raises ConfigError for another suffix."""
@@ -144,11 +88,6 @@ class ExperimentalTable:
             from pyarrow.parquet import write_table
 
             write_table(self.table, path)
-
-    @property
-    def n_failed(self) -> int:
-        """Rows with an error."""
-        return self.table.num_rows - self.table["error"].null_count
 
 
 def check_suffix(path: str | Path) -> None:
@@ -317,9 +256,3 @@ def _predict(model: ExperimentalModel, rows: list[_Row]) -> None:
     known = np.asarray(np.isfinite(structural).all(1))
     for i, row in enumerate(good):
         row.columns |= {name: column[i] for name, column in found.items()} | {"has_structure": bool(known[i])}
-
-
-def _cell(value: Any, form: str) -> str:
-    if value is None:
-        return "–"
-    return ("yes" if value else "no") if isinstance(value, bool) else form.format(value)

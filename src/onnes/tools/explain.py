@@ -14,6 +14,7 @@ from onnes.crystals.schema import floats, values, with_columns
 from onnes.crystals.symbols import symbols
 from onnes.crystals.table import crystal_table
 from onnes.errors import ConfigError, CrystalError, OnnesError
+from onnes.figure import check_suffix
 from onnes.models.attribution import Attribution, attribute
 from onnes.models.features import pooled
 from onnes.models.prediction import predict_table
@@ -21,6 +22,7 @@ from onnes.models.replacement import QUANTITIES, Replacement, compare_replacemen
 from onnes.models.superconductivity import DEFAULT_MODEL, SuperconductivityModel, load_superconductivity_model
 from onnes.potentials.potential import load_potential
 from onnes.tools.inputs import Crystals, as_table
+from onnes.tools.known_neighbours import Neighbour, known_neighbours
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,8 +37,6 @@ if TYPE_CHECKING:
     Floats = NDArray[np.floating]
     OnRows = Callable[[int], None] | None
 
-N_NEIGHBOURS = 5
-TRAINING_TABLE = "epc_dft_alexandria"
 _PREDICTED = (
     "tc_K", "tc_K_std", "tc_lo_K", "tc_hi_K", "tc_mu016_K", "lambda_", "lambda_std", "omega_log_K", "omega_log_K_std",
     "mu_star", "is_metal_probability", "in_domain", "domain_distance", "warnings",
@@ -68,30 +68,6 @@ class SiteContribution:
     ln_lambda: float
     ln_omega_log: float
     tc_error_K: float
-
-
-@dataclass(frozen=True)
-class Neighbour:
-    """A known crystal that looks alike to the model.
-
-    Attributes
-    ----------
-    id, formula
-        Its name in ``source`` and its reduced formula.
-    distance
-        In the space in which the domain of the model is measured, in its unit: the edge of the domain is 1.
-    tc_K, tc_kind
-        Its Tc in kelvin, ``computed`` or ``measured``; None where none is known.
-    source
-        Where it is listed.
-    """
-
-    id: str
-    formula: str
-    distance: float
-    tc_K: float | None
-    tc_kind: str | None
-    source: str
 
 
 @dataclass(frozen=True)
@@ -229,48 +205,6 @@ def explain(
     return Explanation(sc.name, sc.sha256, tuple(explained))
 
 
-def known_neighbours(
-    model: SuperconductivityModel, *, n: int = N_NEIGHBOURS, device: str = "cpu", on_rows: OnRows = None
-) -> Callable[[Floats], list[Neighbour]]:
-    """Make the search for the n known crystals that are nearest to given pooled features.
-
-    Distances are Euclidean in the whitened principal components that the model's domain is measured in
-    (`onnes.models.domain`), divided by the edge of the domain. See `explain` for which crystals are known.
-    """
-    rows, batch = _library()
-    features = _stored_features(batch, model, device, on_rows)
-    whole = np.flatnonzero(np.isfinite(features).all(axis=1))
-    places = _place(features[whole], model)
-
-    def search(pooled_features: Floats) -> list[Neighbour]:
-        distances = np.linalg.norm(places - _place(pooled_features[None], model), axis=1)
-        nearest = np.argsort(distances, kind="stable")[:n]
-        return [Neighbour(**rows[int(whole[k])], distance=float(distances[k])) for k in nearest]
-
-    return search
-
-
-def _library() -> tuple[list[dict[str, Any]], CrystalBatch]:
-    """Known crystals and all of `Neighbour` but the distance."""
-    from onnes.training.data import read_data
-
-    try:
-        table = read_data(TRAINING_TABLE)
-    except ConfigError:
-        from onnes.crystals.known import known_table, known_tc
-
-        table, source, kind = known_table(), "known crystals", "measured"
-        temperatures = [known_tc().get(name) for name in values(table, "id")]
-    else:
-        source, kind = "Alexandria training table", "computed"
-        temperatures = [None if np.isnan(tc) else float(tc) for tc in floats(table, "tc_K")]
-    rows = [
-        {"id": name, "formula": formula, "tc_K": tc, "tc_kind": None if tc is None else kind, "source": source}
-        for name, formula, tc in zip(values(table, "id"), values(table, "reduced_formula"), temperatures, strict=True)
-    ]
-    return rows, CrystalBatch.from_table(table)
-
-
 # --- what depends on the features of the model -----------------------------------------------------------------------
 
 
@@ -295,21 +229,9 @@ def _features(batch: CrystalBatch, model: SuperconductivityModel, device: str) -
     return _AtomFeatures(np.concatenate(parts, axis=1), pool)
 
 
-def _stored_features(batch: CrystalBatch, model: SuperconductivityModel, device: str, on_rows: OnRows) -> Floats:
-    """Pooled features of many crystals, (B, P), from the cache where they are there."""
-    from onnes.training.feature_cache import cached_features
-
-    return cached_features(batch, model.potentials, device=device, on_rows=on_rows).of(model.potentials)
-
-
 def _baseline(model: SuperconductivityModel) -> Floats:
     """Pooled features of the average training crystal, shape (P,)."""
     return model.heads.x_mean
-
-
-def _place(features: Floats, model: SuperconductivityModel) -> Floats:
-    """Where pooled features (B, P) lie in the space of the domain, (B, D), in units of its edge."""
-    return (model.heads.inputs(features) - model.domain.mean) @ model.domain.components / model.domain.scale
 
 
 # --- one crystal -----------------------------------------------------------------------------------------------------
@@ -429,9 +351,6 @@ def _ordered_only(table: pa.Table) -> pa.Table:
 def _figure_paths(figure: str | Path | None, n: int) -> list[Path | None]:
     if figure is None:
         return [None] * n
-    from onnes.training.benchmarks.figure import FORMATS
-
+    check_suffix(figure)
     path = Path(figure)
-    if path.suffix.lower() not in FORMATS:
-        raise ConfigError(f"{path.name}: figures are written as {' or '.join(FORMATS)}; give one of these suffixes")
     return [path] if n == 1 else [path.with_stem(f"{path.stem}-{i}") for i in range(1, n + 1)]

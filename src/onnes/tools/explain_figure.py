@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from onnes.training.benchmarks.figure import COLOURS, FONT_PT, GREY, INK, clean, drawn
+from onnes.figure import COLOURS, FONT_PT, GREY, INK, clean, drawn
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -1,15 +1,17 @@
-"""The table that users get back: prints well, becomes a pandas frame, an Arrow table, or JSON."""
+"""The tables that users get back: print well, become a pandas frame, an Arrow table, JSON or a file."""
 
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from onnes.crystals.schema import is_open, values
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     import pandas as pd
     import pyarrow as pa
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 PAGE_WIDTH = 150
 """Width of a printed table where there is no terminal to ask."""
 
-_SHOWN: dict[str, tuple[str, str]] = {
+_CRYSTAL_HEADINGS = {
     "id": ("id", "{}"),
     "reduced_formula": ("formula", "{}"),
     "space_group": ("SG", "{}"),
@@ -38,29 +40,26 @@ _SHOWN: dict[str, tuple[str, str]] = {
     "geometry": ("geometry", "{}"),
     "how": ("how", "{}"),
 }
+_TEXT = ("id", "reduced_formula", "decomposes_to", "exp_family")
 _DETAILS = {
     "space_group", "energy_eV_per_atom", "formation_energy_eV_per_atom", "hull_coverage", "decomposes_to", "relax_steps", "how",
 }  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class CrystalTable:
-    """A crystal table with a face.
+class ResultTable(ABC):
+    """Rows with a face; a row that could not be computed has ``error``.
 
     Attributes
     ----------
     table
         The Arrow table behind it.
-
-    Examples
-    --------
-    >>> import onnes
-    >>> from onnes.crystals.known import known_crystal
-    >>> onnes.predict(known_crystal("NaCl"), hull=False).to_pandas()["is_metal_probability"].round(1).tolist()
-    [0.0]
+    headings
+        Title and format of the columns that can be shown, in their order.
     """
 
     table: pa.Table
+    headings: ClassVar[Mapping[str, tuple[str, str]]]
 
     def __len__(self) -> int:
         return self.table.num_rows
@@ -78,25 +77,30 @@ class CrystalTable:
         return capture.get()
 
     def _repr_html_(self) -> str:
-        return self.to_pandas()[self.shown()].to_html(index=False)
+        return self.to_pandas().to_html(index=False)
+
+    @abstractmethod
+    def write(self, path: str | Path) -> None:
+        """Write every column to a file; the suffix decides the format."""
 
     def shown(self) -> list[str]:
-        """Columns worth showing: those of the short list that hold anything, the details only without a Tc."""
-        filled = [c for c in _SHOWN if c in self.table.column_names and self.table[c].null_count < self.table.num_rows]
-        return [c for c in filled if c not in _DETAILS] if "tc_K" in filled else filled
+        """Columns worth showing."""
+        return list(self.headings)
+
+    def remarks(self) -> list[str | None]:
+        """What is to be said of each row."""
+        return self["error"]
 
     def rich(self, *, max_rows: int = 60) -> Table:
-        """Make a rich table; errors, reasons and warnings stand in its last column."""
+        """Make a rich table; errors and other remarks stand in its last column."""
         from rich.markup import escape
         from rich.table import Table
 
         view = Table(box=None, header_style="bold")
-        names = self.shown()
-        said = zip(self["error"], self["reason"], self["notes"], self["warnings"], strict=True)
-        remarks = [error or reason or "; ".join(filter(None, rest)) for error, reason, *rest in said]
+        names, remarks = self.shown(), self.remarks()
         for name in names:
-            text = name in ("id", "reduced_formula", "decomposes_to")
-            view.add_column(_SHOWN[name][0], justify="left" if text else "right", no_wrap=name != "how")
+            justify = "left" if name in _TEXT else "right"
+            view.add_column(self.headings[name][0], justify=justify, no_wrap=name != "how")
         if any(remarks):
             view.add_column("remarks", overflow="fold")
         columns = [self[name] for name in names]
@@ -105,10 +109,9 @@ class CrystalTable:
             if i == max_rows:
                 view.caption = f"... and {len(self) - max_rows} more rows"
                 break
-            cells = ["–" if v is None else escape(_format(n, v)) for n, v in zip(names, row, strict=True)]
-            view.add_row(
-                *cells, *([escape(remarks[i] or "")] if any(remarks) else []), style="red" if failed[i] else None
-            )
+            cells = [_cell(value, self.headings[name][1]) for name, value in zip(names, row, strict=True)]
+            cells += [remarks[i] or ""] if any(remarks) else []
+            view.add_row(*map(escape, cells), style="red" if failed[i] else None)
         return view
 
     def to_pandas(self) -> pd.DataFrame:
@@ -131,13 +134,48 @@ class CrystalTable:
         """Rows with an error."""
         return sum(error is not None for error in self["error"])
 
+
+@dataclass(frozen=True, eq=False, repr=False)
+class CrystalTable(ResultTable):
+    """A crystal table with a face.
+
+    Examples
+    --------
+    >>> import onnes
+    >>> from onnes.crystals.known import known_crystal
+    >>> onnes.predict(known_crystal("NaCl"), hull=False).to_pandas()["is_metal_probability"].round(1).tolist()
+    [0.0]
+    """
+
+    headings = _CRYSTAL_HEADINGS
+
+    def _repr_html_(self) -> str:
+        return self.to_pandas()[self.shown()].to_html(index=False)
+
+    def write(self, path: str | Path) -> None:
+        """Write a file of crystals; see `onnes.crystals.writers.write_crystals`."""
+        from onnes.crystals.writers import write_crystals
+
+        write_crystals(self.table, path)
+
+    def shown(self) -> list[str]:
+        """Columns worth showing: those of the short list that hold anything, the details only without a Tc."""
+        present = [name for name in self.headings if name in self.table.column_names]
+        filled = [name for name in present if self.table[name].null_count < self.table.num_rows]
+        return [c for c in filled if c not in _DETAILS] if "tc_K" in filled else filled
+
+    def remarks(self) -> list[str | None]:
+        """Error, reason of a rejection, or notes and warnings of each row."""
+        said = zip(self["error"], self["reason"], self["notes"], self["warnings"], strict=True)
+        return [error or reason or "; ".join(filter(None, rest)) for error, reason, *rest in said]
+
     @property
     def n_open(self) -> int:
         """Rows without an error that were not rejected."""
         return int(is_open(self.table).sum())
 
 
-def _format(name: str, value: Any) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return _SHOWN[name][1].format(value)
+def _cell(value: Any, form: str) -> str:
+    if value is None:
+        return "–"
+    return ("yes" if value else "no") if isinstance(value, bool) else form.format(value)

@@ -10,7 +10,8 @@ def superconductivity_card(name: str, config: dict[str, Any]) -> str:
     v, heads = config["validation"], config["recipe"]["heads"]
     given = ", and N(E_F) of the cell" if config["electronic"] else ""
     taught = (
-        f"; and {config['unlabelled_rows']} metals of the Materials Project (CC BY 4.0), labelled by {config['teacher']}"
+        f"; and {config['unlabelled_rows']} crystals without labels, metals of the Materials Project (CC BY 4.0) and "
+        f"substituted training crystals, which {config['teacher']} labels"
         if config["teacher"]
         else ""
     )
@@ -24,8 +25,9 @@ def superconductivity_card(name: str, config: dict[str, Any]) -> str:
 * **Validation** ({v["n"]} rows): lambda MAE {v["lambda_mae"]:.3f}, omega_log MAE {v["omega_log_mae_K"]:.1f} K, Tc MAE
   {v["tc_mae_K"]:.2f} K, R2 {v["tc_r2"]:.2f}; label above 5 K, predicted Tc above {v["threshold_K"]:.1f} K: precision {v["precision_5K"]:.2f}, true-positive rate
   {v["tpr_5K"]:.2f}, true-negative rate {v["tnr_5K"]:.3f}. Command: `onnes benchmark tc`.
-* **Intervals** (90 %, calibrated on buckets 80-84, scored on 85-89): cover {v["lambda_coverage"]:.1%} of lambda, {v["tc_coverage"]:.1%} of
-  Tc where the predicted Tc is above 1 K. The shipped ones are calibrated on 80-89.
+* **Intervals** (90 %, calibrated on out-of-fold predictions of the training buckets and on buckets 80-84, scored on
+  85-89): cover {v["lambda_coverage"]:.1%} of lambda, {v["tc_coverage"]:.1%} of Tc where the predicted Tc is above 1 K. The shipped ones are
+  calibrated on 80-89 as well.
 * **As a gate at 5 K** (thresholds on the predicted Tc that keep a true-negative rate in each of five folds of the
   training buckets): {thresholds}.
 * **Limits**: conventional (electron-phonon) superconductors at ambient pressure; not for magnets, cuprates, iron-based or

@@ -14,6 +14,7 @@ from onnes.models.composition import FEATURE_NAMES
 from onnes.models.experimental import CLASS_TARGET, TC_TARGET, ExperimentalModel, StructureBlock
 from onnes.training.recipe import experimental_recipe
 from onnes.training.trainer import fit_heads
+from onnes.training.trees import fit_trees
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,12 +24,15 @@ if TYPE_CHECKING:
     from onnes.models.heads import HeadEnsemble
     from onnes.training.experimental_data import ExperimentalData
     from onnes.training.trainer import TrainSettings
+    from onnes.training.trees import TreeSettings
 
     Floats = NDArray[np.float64]
     Bools = NDArray[np.bool_]
 
 RECIPE = experimental_recipe("experimental")
-DEFAULTS, CLASSIFIER_DEFAULTS = RECIPE.heads, RECIPE.classifier
+DEFAULTS, CLASSIFIER_DEFAULTS, TREE_DEFAULTS = RECIPE.heads, RECIPE.classifier, RECIPE.trees
+_NO_MIXTURES = [i for i, name in enumerate(FEATURE_NAMES) if not name.startswith("mixture_")]
+"""Mixtures say what the fractions say, in a way that trees cannot cut well."""
 NEIGHBOURS = 5
 
 
@@ -59,6 +63,7 @@ def fit_experimental(
     settings: TrainSettings = DEFAULTS,
     *,
     classifier_settings: TrainSettings = CLASSIFIER_DEFAULTS,
+    tree_settings: TreeSettings = TREE_DEFAULTS,
     variant: str = "composition",
     interval: tuple[float, float] = (1.645, 0.0),
     components: int = 32,
@@ -72,6 +77,8 @@ def fit_experimental(
         P rows, and which of them, shape (P,).
     settings, classifier_settings
         Of the trainer; the second with ``loss="binary"``.
+    tree_settings
+        Of the trees of ln Tc, which see every composition once, without its crystals.
     variant
         One of `onnes.models.experimental.VARIANTS`. The structure variant sees every composition with and without its
         crystals, so that it also works without.
@@ -103,7 +110,9 @@ def fit_experimental(
 
     regression = heads(rows & np.isfinite(data.ln_tc_K), data.ln_tc_K, TC_TARGET, data.weight, settings)
     classifier = heads(rows, data.label, CLASS_TARGET, class_weights(data, rows), classifier_settings)
-    return ExperimentalModel("experimental", "", regression, classifier, interval, block)
+    once = rows & np.isfinite(data.ln_tc_K) & ~data.has_structure
+    trees = fit_trees(data.features[once], data.ln_tc_K[once], data.weight[once], _NO_MIXTURES, tree_settings)
+    return ExperimentalModel("experimental", "", regression, trees, classifier, interval, block)
 
 
 def predict_rows(model: ExperimentalModel, data: ExperimentalData, rows: Bools) -> dict[str, Floats]:
@@ -266,14 +275,14 @@ def tree_baseline(
 ) -> tuple[Floats, Floats]:
     """Gradient-boosted trees on the same features and rows: ln Tc and probability of the chosen rows.
 
-    The mixtures are left out: they say what the fractions say, in a way that trees cannot cut well. Rows are weighted
+    Rows are weighted
     where there are crystals; without, all weigh the same (weights of the classes would not change the ranking, and
     make scikit-learn's binning very slow).
     """
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
     train = used_rows(data, train, variant) & np.isfinite(data.label)
-    inputs = data.features[:, [i for i, name in enumerate(FEATURE_NAMES) if not name.startswith("mixture_")]]
+    inputs = data.features[:, _NO_MIXTURES]
     if variant == "structure":
         inputs = np.concatenate([inputs, data.structural, *([] if data.pooled is None else [data.pooled])], axis=1)
     hot, weight = train & np.isfinite(data.ln_tc_K), class_weights(data, train)

@@ -75,6 +75,7 @@ def train_experimental(
             rows,
             recipe.heads,
             classifier_settings=recipe.classifier,
+            tree_settings=recipe.trees,
             variant=recipe.variant,
             on_epoch=on_epoch,
         )
@@ -165,8 +166,8 @@ def experimental_card(name: str, config: dict[str, Any]) -> str:
         noise = f"\n  * One report differs from the median of its composition by {deviation:.3f} in ln Tc in the mean, where reports differ."
     return f"""# {name}: measured superconductivity from the composition{crystal}
 
-* **What**: what experiments report in the literature, not what is computed. {recipe["heads"]["members"]} networks give ln Tc if the
-  material superconducts, {recipe["classifier"]["members"]} others the probability that it does.
+* **What**: what experiments report in the literature, not what is computed. {recipe["heads"]["members"]} networks and {recipe["trees"]["members"]} trees, in equal
+  parts, give ln Tc if the material superconducts, {recipe["classifier"]["members"]} other networks the probability that it does.
 * **Data**: {rows["superconductors"]} superconductors (label: the median of the reports) and {rows["background"]} presumed negatives{crystals}.
   * Measured Tc: NIMS SuperCon (National Institute for Materials Science, Japan), CC BY 4.0, with the table of Stanev et
     al., npj Comput. Mater. 4, 29 (2018); SuperBand, CC BY 4.0.
@@ -178,7 +179,8 @@ def experimental_card(name: str, config: dict[str, Any]) -> str:
 {splits}
 * **Validation** (Tc in K; trivial: the best of three predictions without learning):
 {scores}{noise}
-  * Command: `onnes benchmark experimental`. Settings were chosen on the scored rows of both splits.
+  * Command: `onnes benchmark experimental`. Settings of the networks were chosen on the scored rows of
+    both splits, those of the trees inside the training rows.
 * **Interval** (90 %): calibrated on {config["interval_from"]}, by the model that did not see them. Calibrated on
   half of these systems it covers {_number(validation["coverage"], ".1%")} of the other half.
 * **Probability**: superconductors and negatives weigh the same in training. It ranks; it is not the share of

@@ -23,6 +23,7 @@ from onnes.models.superconductivity import TARGETS
 from onnes.training.data import VALIDATION_BUCKETS
 from onnes.training.spectrum import SpectrumSettings
 from onnes.training.trainer import TrainSettings
+from onnes.training.trees import TreeSettings
 
 
 class _Recipe(BaseModel):
@@ -100,6 +101,7 @@ class ExperimentalRecipe(BaseModel):
         default="structure", description="read the composition alone, or the crystal too where there is one"
     )
     heads: TrainSettings = Field(description="networks of ln Tc")
+    trees: TreeSettings = Field(default=TreeSettings(), description="trees of ln Tc")
     classifier: TrainSettings = Field(description="networks of the probability")
 
     @field_validator("heads", "classifier")

@@ -88,9 +88,9 @@ def _train_superconductivity(
     score = training.score(
         training.predict_rows(split, data, rows), data, rows, threshold_K=thresholds[str(TRUE_NEGATIVE_RATE)]
     )
-    halves = training.calibrate(split, data, data.scored_in(range(80, 85)))
+    halves = training.calibrate(split, data, data.scored_in(range(80, 85)), cross)
     coverage = training.coverage(halves, data, data.scored_in(range(85, 90)))
-    calibrated = training.calibrate(split, data, data.validation)
+    calibrated = training.calibrate(split, data, data.validation, cross)
     scale = training.fit_probability_scale(calibrated, data, cross)
     everything = np.ones(len(data), bool)
     model = training.fit_superconductivity(data, everything, recipe, on_epoch=on_epoch)

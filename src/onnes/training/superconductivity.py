@@ -198,8 +198,14 @@ def conformal_quantile(scores: Floats, level: float = INTERVAL) -> float:
     return float(np.quantile(scores, min(1.0, np.ceil((len(scores) + 1) * level) / len(scores))))
 
 
-def calibrate(model: SuperconductivityModel, data: ElectronPhononData, rows: Mask) -> SuperconductivityModel:
-    """Fit the 90 % intervals of lambda and of Tc on rows that the model was not trained on.
+def calibrate(
+    model: SuperconductivityModel, data: ElectronPhononData, rows: Mask, cross: CrossPrediction
+) -> SuperconductivityModel:
+    """Fit the 90 % intervals of lambda and of Tc on predictions of rows that were not trained on.
+
+    These are the model's predictions of ``rows``, which it must not have seen, and the out-of-fold predictions of its
+    training rows: a few hundred rows alone leave the coverage of the next ones uncertain by several percent. So split and
+    cross-conformal prediction are joined (Vovk, Ann. Math. Artif. Intell. 74, 9 (2015)).
 
     Scale and floor of sigma are those of the greatest likelihood, the error following Student's distribution with four
     degrees of freedom, so that single bad labels do not decide. The half-width of the interval of lambda is the
@@ -207,16 +213,23 @@ def calibrate(model: SuperconductivityModel, data: ElectronPhononData, rows: Mas
     of ln lambda, whose interval holds the label.
     """
     rows = rows & (data.has_dos | (not model.electronic))
-    inputs = data.inputs(model.potentials, electronic=model.electronic)[rows]
-    members = model.heads.predict(inputs)["ln_lambda"]
-    residual = np.abs(members.mean(0) - data.targets[rows, 0])
-    spread_scale, floor = _likely_sigma(residual, members.std(0))
-    model = replace(model, calibration=model.calibration._replace(spread_scale=spread_scale, floor=floor))
-    sigma = model.sigma(members)
-    found = model.predict(inputs)
-    hot = found["tc_K"] > _MIN_TC_K
-    needed = _half_widths(found, data.tc_K[rows], sigma)[hot]
-    calibration = model.calibration._replace(
+    members = model.heads.predict(data.inputs(model.potentials, electronic=model.electronic)[rows])["ln_lambda"]
+    found = predict_rows(model, data, rows)
+    here = np.concatenate([np.flatnonzero(rows), cross.rows])
+    spread = np.concatenate([members.std(0), cross.spread])
+    moments = {
+        name: np.concatenate([found[name], theirs])
+        for name, theirs in (
+            ("lambda_", np.exp(cross.ln_lambda)), ("omega_log_K", cross.omega_log_K),
+            ("omega2_K", cross.omega2_K), ("tc_K", cross.tc_K),
+        )
+    }  # fmt: skip
+    residual = np.abs(np.log(moments["lambda_"]) - data.targets[here, 0])
+    spread_scale, floor = _likely_sigma(residual, spread)
+    calibration = model.calibration._replace(spread_scale=spread_scale, floor=floor)
+    sigma = calibration.sigma(spread)
+    needed = _half_widths(moments, data.tc_K[here], sigma)[moments["tc_K"] > _MIN_TC_K]
+    calibration = calibration._replace(
         lambda_factor=conformal_quantile(residual / sigma), tc_factor=conformal_quantile(needed)
     )
     return replace(model, calibration=calibration)

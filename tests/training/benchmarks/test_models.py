@@ -11,7 +11,6 @@ from onnes.training.benchmarks.models import (
     benchmark_classifier,
     benchmark_metal,
     benchmark_tc,
-    paired_interval,
     run_model,
     spread_quintiles,
 )
@@ -116,17 +115,6 @@ def test_plots_are_written(quick, tmp_path) -> None:
     assert all(path.stat().st_size > 2000 for path in (tmp_path / "plots").iterdir())
 
 
-def test_interval_of_a_difference_counts_formulas_not_rows() -> None:
-    groups = np.repeat(np.arange(50), 4)
-    assert paired_interval(np.ones(200), groups) == (pytest.approx(1.0), pytest.approx(1.0))
-    gain = np.repeat(np.random.default_rng(0).normal(0.1, 1, 50), 4)  # rows of a formula err alike
-    low, high = paired_interval(gain, groups)
-    assert low < gain.mean() < high
-    assert high - low == pytest.approx(4 * 1 / np.sqrt(50), rel=0.3)  # as of 50 draws, not of 200
-    narrow = paired_interval(gain, np.arange(200))
-    assert narrow[1] - narrow[0] < 0.65 * (high - low)
-
-
 def test_error_by_quintile_of_the_spread(data, monkeypatch) -> None:
     rows = data.validation
     n = int(rows.sum())
@@ -138,8 +126,8 @@ def test_error_by_quintile_of_the_spread(data, monkeypatch) -> None:
 
 def test_coverage_by_level_follows_the_level(run, data) -> None:
     levels = np.array([0.2, 0.5, 0.8, 0.95])
-    model = training.calibrate(run.models[0], data, data.scored_in(range(80, 85)))
-    covered = module._coverages(model, data, data.scored_in(range(85, 90)), levels)
+    model = training.calibrate(run.models[0], data, data.scored_in(range(80, 85)), run.cross)
+    covered = module._coverages(model, run, data.scored_in(range(85, 90)), levels)
     assert (np.diff(covered) >= 0).all()
     np.testing.assert_allclose(covered, levels, atol=0.25)
 

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from onnes.crystals.schema import floats, values
 from onnes.errors import ConfigError
 from onnes.physics.allen_dynes import allen_dynes_tc_K
-from onnes.training.benchmarks.models import paired_interval
+from onnes.training.benchmarks.bootstrap import paired_interval
 from onnes.training.benchmarks.report import Benchmark
 from onnes.training.data import TRAINING_BUCKETS, read_data
 from onnes.training.electron_phonon import MORE_DATA, load_electron_phonon

@@ -9,6 +9,10 @@ import numpy as np
 
 from onnes.training import metals
 from onnes.training import superconductivity as training
+from onnes.training.benchmarks.bootstrap import paired_interval
+from onnes.training.benchmarks.plots.calibration import calibration, error_by_spread, reliability
+from onnes.training.benchmarks.plots.parity import parity
+from onnes.training.benchmarks.plots.ranking import precision_recall, roc
 from onnes.training.benchmarks.report import Benchmark
 from onnes.training.data import VALIDATION_BUCKETS
 from onnes.training.recipe import MetalRecipe, SuperconductivityRecipe, read_recipe, superconductivity_recipe
@@ -27,7 +31,6 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Mask = NDArray[np.bool_]
 
-_BOOTSTRAPS = 2000
 _RANDOM_SHARE = 0.2
 _FIELDS = (
     ("lambda_mae", 3), ("omega_log_mae_K", 1), ("tc_mae_K", 2), ("tc_r2", 2), ("precision_5K", 2), ("tpr_5K", 2),
@@ -147,11 +150,11 @@ def _remarks(run: ModelRun) -> list[str]:
         gains.append(f"{column} {low:.3f} to {high:.3f}")
     notes.append(f"{name}: error of the trees minus ours, paired bootstrap over formulas, 95 %: {', '.join(gains)}")
     test = data.scored_in(range(85, 90))
-    halves = training.calibrate(model, data, data.scored_in(range(80, 85)))
+    halves = training.calibrate(model, data, data.scored_in(range(80, 85)), run.cross)
     cover = training.coverage(halves, data, test)
     quintiles = spread_quintiles(model, data, run.rows)
     notes.append(
-        f"{name}: 90 % intervals calibrated on buckets 80-84 cover {cover['lambda_coverage']:.1%} of lambda and "
+        f"{name}: 90 % intervals calibrated on buckets 80-84 and out-of-fold predictions cover {cover['lambda_coverage']:.1%} of lambda and "
         f"{cover['tc_coverage']:.1%} of Tc (predicted Tc above 1 K) on 85-89; median error of lambda by quintile of its "
         "spread " + ", ".join(f"{q:.3f}" for q in quintiles)
     )
@@ -168,15 +171,6 @@ def _remarks(run: ModelRun) -> list[str]:
         points.append(f"{threshold:.1f} K: {s.tpr_5K:.2f} / {s.tnr_5K:.3f}")
     notes.append(f"{name}: operating curve, threshold: TPR / TNR: " + "; ".join(points))
     return notes
-
-
-def paired_interval(gain: Floats, groups: NDArray[np.int64]) -> tuple[float, float]:
-    """95 % interval of a mean over rows, whole groups resampled."""
-    formulas = np.unique(groups, return_inverse=True)[1]
-    sums, counts = np.bincount(formulas, gain), np.bincount(formulas)
-    draws = np.random.default_rng(0).integers(0, len(sums), (_BOOTSTRAPS, len(sums)))
-    means = sums[draws].sum(1) / counts[draws].sum(1)
-    return float(np.quantile(means, 0.025)), float(np.quantile(means, 0.975))
 
 
 def spread_quintiles(model: SuperconductivityModel, data: ElectronPhononData, rows: Mask) -> list[float]:
@@ -200,44 +194,48 @@ def _random(recipe: SuperconductivityRecipe, data: ElectronPhononData) -> Score:
     return training.score(training.predict_rows(model, data, test), data, test)
 
 
+def _calibrated(run: ModelRun, buckets: range) -> SuperconductivityModel:
+    """Give the first model intervals from these buckets, and probabilities from the training folds."""
+    model = training.calibrate(run.models[0], run.data, run.data.scored_in(buckets), run.cross)
+    scale = training.fit_probability_scale(model, run.data, run.cross)
+    return replace(model, calibration=model.calibration._replace(probability_scale=scale))
+
+
 def _draw(run: ModelRun, folder: Path) -> None:
     """Parity, ROC, precision-recall, calibration, reliability and spread of one model."""
-    from onnes.training.benchmarks import plots
-
     folder.mkdir(parents=True, exist_ok=True)
     data, rows, name = run.data, run.rows, run.recipe.name
-    model = training.calibrate(run.models[0], data, data.scored_in(range(80, 85)))
-    scale = training.fit_probability_scale(model, data, run.cross)
-    model = replace(model, calibration=model.calibration._replace(probability_scale=scale))
+    model = _calibrated(run, range(80, 85))
     found, hot = training.predict_rows(model, data, rows), data.tc_K[rows] > training.TC_THRESHOLD_K
-    plots.parity(folder / f"{name}-tc.svg", data.tc_K[rows], found["tc_K"], unit="K", name=f"Tc, {name}")
-    plots.parity(folder / f"{name}-lambda.svg", data.lambda_[rows], found["lambda_"], unit="", name=f"lambda, {name}")
-    plots.parity(
+    parity(folder / f"{name}-tc.svg", data.tc_K[rows], found["tc_K"], unit="K", name=f"Tc, {name}")
+    parity(folder / f"{name}-lambda.svg", data.lambda_[rows], found["lambda_"], unit="", name=f"lambda, {name}")
+    parity(
         folder / f"{name}-omega-log.svg", data.omega_log_K[rows], found["omega_log_K"], unit="K",
         name=f"omega_log, {name}", log=True,
     )  # fmt: skip
     curves = {name: (hot, found["tc_K"]), "trees": (hot, run.trees["tc_K"])}
-    plots.roc(folder / f"{name}-roc.svg", curves, mark=run.threshold_K)
-    plots.precision_recall(folder / f"{name}-precision-recall.svg", curves, mark=run.threshold_K)
-    plots.reliability(folder / f"{name}-reliability.svg", found["tc_above_5K_probability"], hot)
+    roc(folder / f"{name}-roc.svg", curves, mark=run.threshold_K)
+    precision_recall(folder / f"{name}-precision-recall.svg", curves, mark=run.threshold_K)
+    reliability(folder / f"{name}-reliability.svg", found["tc_above_5K_probability"], hot)
     error = np.abs(found["lambda_"] - data.lambda_[rows])
-    plots.error_by_spread(folder / f"{name}-spread.svg", error, found["lambda_std"], unit="", name=f"lambda, {name}")
+    error_by_spread(folder / f"{name}-spread.svg", error, found["lambda_std"], unit="", name=f"lambda, {name}")
     levels = np.linspace(0.1, 0.95, 18)
     test = data.scored_in(range(85, 90)) & training.usable(data, run.recipe)
-    plots.calibration(
-        folder / f"{name}-calibration.svg", levels, _coverages(model, data, test, levels), n=int(test.sum())
-    )
+    calibration(folder / f"{name}-calibration.svg", levels, _coverages(model, run, test, levels), n=int(test.sum()))
 
 
-def _coverages(model: SuperconductivityModel, data: ElectronPhononData, test: Mask, levels: Floats) -> Floats:
-    """Share of lambda labels inside intervals of many levels, calibrated on buckets 80-84."""
+def _coverages(model: SuperconductivityModel, run: ModelRun, test: Mask, levels: Floats) -> Floats:
+    """Share of lambda labels inside intervals of many levels, calibrated on buckets 80-84 and out-of-fold predictions."""
+    data, cross = run.data, run.cross
 
     def scores(rows: Mask) -> Floats:
         members = model.heads.predict(data.inputs(model.potentials, electronic=model.electronic)[rows])["ln_lambda"]
         return np.abs(members.mean(0) - data.targets[rows, 0]) / model.sigma(members)
 
     usable = data.has_dos | (not model.electronic)
-    known, new = scores(data.scored_in(range(80, 85)) & usable), scores(test)
+    out_of_fold = np.abs(cross.ln_lambda - data.targets[cross.rows, 0]) / model.calibration.sigma(cross.spread)
+    known = np.concatenate([scores(data.scored_in(range(80, 85)) & usable), out_of_fold])
+    new = scores(test)
     return np.array([(new <= training.conformal_quantile(known, level)).mean() for level in levels])
 
 
@@ -256,9 +254,8 @@ def benchmark_classifier(
     table, values, notes = [], {}, []
     for recipe in recipes:
         run = run_model(recipe, data)
-        model = training.calibrate(run.models[0], data, data.scored_in(VALIDATION_BUCKETS))
-        scale = training.fit_probability_scale(model, data, run.cross)
-        model = replace(model, calibration=model.calibration._replace(probability_scale=scale))
+        model = _calibrated(run, VALIDATION_BUCKETS)
+        scale = model.calibration.probability_scale
         p = training.predict_rows(model, data, run.rows)["tc_above_5K_probability"]
         hot = data.tc_K[run.rows] > training.TC_THRESHOLD_K
         numbers = {

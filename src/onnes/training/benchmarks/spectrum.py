@@ -16,7 +16,7 @@ from onnes.physics.spectra import ALPHA2F_GRID_MEV, K_PER_MEV, bin_spectrum, spe
 from onnes.physics.spectral_shape import DosBatch, PhononDos, alpha2f_of_moments, empirical_dos, overlap
 from onnes.potentials.force_constants import phonons_of
 from onnes.potentials.potential import DEFAULT_POTENTIAL, load_potential
-from onnes.training.benchmarks import plots
+from onnes.training.benchmarks.plots.spectra import spectra
 from onnes.training.benchmarks.report import Benchmark
 from onnes.training.data import TRAINING_BUCKETS, VALIDATION_BUCKETS, buckets, data_folder, read_data
 from onnes.training.electron_phonon import DATA
@@ -189,7 +189,7 @@ def _niobium(potential: str | None, moments: tuple[float, float, float] | None, 
     }
     if plot is not None:
         curves = {f"made, {name} shape": (ALPHA2F_GRID_MEV, one) for name, one in made.items() if name != "Debye"}
-        plots.spectra(plot, {"computed": (omega, computed), **curves}, "bcc Nb")
+        spectra(plot, {"computed": (omega, computed), **curves}, "bcc Nb")
     in_bins, smoothed = (
         {
             name: float(

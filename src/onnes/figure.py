@@ -7,29 +7,40 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-
 from onnes.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-    from numpy.typing import ArrayLike, NDArray
 
-    Floats = NDArray[np.float64]
-
-MAX_POINTS = 1500  # beyond, single points hide each other and a density is drawn
 COLUMN_IN = (3.6, 3.3)  # one column of a journal
 FONT_PT = 8.0
 FORMATS = (".svg", ".png")
+SVG_METADATA: dict[str, None] = dict.fromkeys(("Creator", "Date", "Format", "Type"))  # left out: they vary
 INK, GREY = "#222222", "#8a8a8a"
 # Okabe and Ito's colours, told apart by colour-blind readers; the dashes do it on a black-and-white print.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
-COLOUR_MAP = "viridis"
-_CROSSES = "xP*dv^"
+
+
+def style(ink: str, font_pt: float) -> dict[Any, Any]:
+    """Settings of matplotlib: one ink, text that stays text in an SVG, ids that do not change from run to run."""
+    return {
+        "svg.hashsalt": "onnes",
+        "svg.fonttype": "none",
+        "font.family": ["sans-serif"],
+        "font.size": font_pt,
+        **dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), ink),
+    }
+
+
+def check_suffix(path: str | Path) -> None:
+    """Raise ConfigError unless the suffix is one of `FORMATS`."""
+    target = Path(path)
+    if target.suffix.lower() not in FORMATS:
+        raise ConfigError(f"{target.name}: figures are written as {' or '.join(FORMATS)}; give one of these suffixes")
 
 
 @contextmanager
@@ -53,27 +64,16 @@ def drawn(path: str | Path, size_in: tuple[float, float] = COLUMN_IN) -> Iterato
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
+    check_suffix(path)
     target = Path(path)
-    if target.suffix.lower() not in FORMATS:
-        raise ConfigError(f"{target.name}: figures are written as {' or '.join(FORMATS)}; give one of these suffixes")
-    style: dict[Any, Any] = {
-        "svg.hashsalt": "onnes",
-        "svg.fonttype": "none",
-        "font.family": ["sans-serif"],
-        "font.size": FONT_PT,
-        "axes.linewidth": 0.7,
-        "lines.linewidth": 1.3,
-        **dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), INK),
-    }
-    with rc_context(style):
+    with rc_context({**style(INK, FONT_PT), "axes.linewidth": 0.7, "lines.linewidth": 1.3}):
         figure = Figure(figsize=size_in, dpi=200, layout="constrained")
         FigureCanvasAgg(figure)
         yield figure
         _settle(figure)
         target.parent.mkdir(parents=True, exist_ok=True)
         svg = target.suffix.lower() == ".svg"
-        fields = ("Creator", "Date", "Format", "Type") if svg else ("Software",)
-        figure.savefig(target, metadata=dict.fromkeys(fields))
+        figure.savefig(target, metadata=SVG_METADATA if svg else {"Software": None})
 
 
 def _settle(figure: Figure) -> None:
@@ -98,10 +98,9 @@ def styles() -> Iterator[tuple[str, Any]]:
         yield COLOURS[place], DASHES[(place + turn) % len(DASHES)]
 
 
-def crosses(axes: Axes, points: Mapping[str, tuple[float, float]] | None) -> None:
-    """Mark named points, their coordinates in the legend."""
-    for (name, (x, y)), marker in zip((points or {}).items(), itertools.cycle(_CROSSES), strict=False):
-        axes.plot(x, y, marker, color=INK, markersize=6, linestyle="none", label=f"{name} ({x:.3g}, {y:.3g})")
+def diagonal(axes: Axes, edge: tuple[float, float] = (0, 1)) -> None:
+    """Dash the line on which both axes are equal."""
+    axes.plot(edge, edge, color=INK, linewidth=0.8, linestyle="--")
 
 
 def unit_square(axes: Axes) -> None:
@@ -141,51 +140,3 @@ def with_unit(name: str, unit: str) -> str:
     ('Tc (K)', 'lambda')
     """
     return f"{name} ({unit})" if unit else name
-
-
-def columns_of(what: str, **arrays: ArrayLike) -> dict[str, Floats]:
-    """Bring arrays of one length to float, and drop the rows in which one of them is not finite.
-
-    Parameters
-    ----------
-    what
-        Named in the message of an error.
-    **arrays
-        Each of shape (n,).
-
-    Raises
-    ------
-    ConfigError
-        When lengths differ, or no row is left.
-    """
-    columns = {name: np.asarray(array, float).ravel() for name, array in arrays.items()}
-    sizes = {name: len(array) for name, array in columns.items()}
-    if len(set(sizes.values())) > 1:
-        raise ConfigError(f"{what}: lengths differ ({', '.join(f'{k} {v}' for k, v in sizes.items())})")
-    finite = np.logical_and.reduce([np.isfinite(array) for array in columns.values()])
-    if not finite.any():
-        n = next(iter(sizes.values()))
-        raise ConfigError(f"{what}: nothing to draw, {n} rows and none with finite {' and '.join(columns)}")
-    return {name: array[finite] for name, array in columns.items()}
-
-
-def cloud(figure: Figure, axes: Axes, x: Floats, y: Floats, spread: Floats | None, unit: str, *, log: bool) -> None:
-    """Draw points, or hexagons where there are more than `MAX_POINTS`, and a bar that explains their colour."""
-    scale = "log" if log else "linear"
-    label = with_unit("predicted spread", unit)
-    if len(x) > MAX_POINTS:
-        from matplotlib.colors import LogNorm
-
-        how: dict[str, Any] = {"norm": LogNorm()} if spread is None else {"C": spread, "reduce_C_function": np.median}
-        marks = axes.hexbin(
-            x, y, gridsize=45, mincnt=1, xscale=scale, yscale=scale, cmap=COLOUR_MAP, linewidths=0.1, **how
-        )  # fmt: skip
-        label = "rows" if spread is None else f"median {label}"
-    elif spread is None:
-        axes.plot(x, y, "o", color=COLOURS[0], markersize=3, alpha=0.5, markeredgewidth=0)
-        return
-    else:
-        order = np.argsort(-spread, kind="stable")  # the certain ones on top
-        marks = axes.scatter(x[order], y[order], c=spread[order], s=9, cmap=COLOUR_MAP, alpha=0.8, linewidths=0)
-    bar = figure.colorbar(marks, ax=axes, label=label, shrink=0.8)
-    bar.outline.set_linewidth(0.5)  # pyright: ignore[reportCallIssue]

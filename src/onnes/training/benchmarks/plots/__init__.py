@@ -1,0 +1,1 @@
+"""Figures of benchmarks, for print, the same bytes for the same numbers."""
