@@ -104,6 +104,18 @@ def test_calibration_of_an_electronic_model_uses_the_rows_that_it_can_read(data)
     assert all(np.isfinite(value) for value in coverage(calibrated, data, data.validation).values())
 
 
+def test_folds_of_single_networks_are_left_out_of_the_calibration(data, model) -> None:
+    cross = cross_predict(data, data.training, recipe(cross_members=3), folds=2)
+    single = replace(cross, spread=np.zeros(len(cross.rows)))
+    assert cross.has_spread
+    assert not single.has_spread
+    found, other = (
+        calibrate(model, data, data.validation, replace(single, ln_lambda=single.ln_lambda + shift)) for shift in (0, 3)
+    )
+    assert found.calibration == other.calibration
+    assert found.calibration != calibrate(model, data, data.validation, cross).calibration
+
+
 def test_conformal_quantile_by_hand() -> None:
     scores = np.arange(1.0, 21)  # ceil(21 * 0.9) = 19 of 20
     assert conformal_quantile(scores) == pytest.approx(np.quantile(scores, 0.95))

@@ -91,7 +91,6 @@ def _train_superconductivity(
     halves = training.calibrate(split, data, data.scored_in(range(80, 85)), cross)
     coverage = training.coverage(halves, data, data.scored_in(range(85, 90)))
     calibrated = training.calibrate(split, data, data.validation, cross)
-    scale = training.fit_probability_scale(calibrated, data, cross)
     everything = np.ones(len(data), bool)
     model = training.fit_superconductivity(data, everything, recipe, on_epoch=on_epoch)
     config = {
@@ -102,7 +101,7 @@ def _train_superconductivity(
         "moments": model.moments,
         "targets": list(model.heads.targets),
         "columns": model.heads.columns,
-        "calibration": calibrated.calibration._replace(probability_scale=scale)._asdict(),
+        "calibration": calibrated.calibration._asdict(),
         "thresholds_K": thresholds,
         "max_atoms": model.max_atoms,
         "elements": sorted(data.elements),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -159,19 +159,18 @@ def cross_predict(
         left_out = data.buckets % folds == fold
         test = rows & left_out & data.scored & usable(data, recipe)
         model = fit_superconductivity(data, rows & ~left_out, recipe, on_epoch=on_epoch)
-        inputs = data.inputs(model.potentials, electronic=model.electronic)[test]
-        members = model.heads.predict(inputs)["ln_lambda"]
-        found = model.predict(inputs)
-        parts.append(
-            CrossPrediction(
-                np.flatnonzero(test), np.log(found["lambda_"]), members.std(0), found["omega_log_K"],
-                found["omega2_K"], found["tc_K"], np.full(int(test.sum()), fold),
-            )
-        )  # fmt: skip
-    columns = zip(
-        *((p.rows, p.ln_lambda, p.spread, p.omega_log_K, p.omega2_K, p.tc_K, p.fold) for p in parts), strict=True
-    )
-    return CrossPrediction(*(np.concatenate(column) for column in columns))
+        parts.append(_held_out(model, data, test, fold))
+    return CrossPrediction.joined(parts)
+
+
+def _held_out(model: SuperconductivityModel, data: ElectronPhononData, rows: Mask, fold: int) -> CrossPrediction:
+    """What a model says of rows that it did not see."""
+    members = model.heads.predict(data.inputs(model.potentials, electronic=model.electronic)[rows])["ln_lambda"]
+    found = predict_rows(model, data, rows)
+    return CrossPrediction(
+        np.flatnonzero(rows), np.log(found["lambda_"]), members.std(0), found["omega_log_K"], found["omega2_K"],
+        found["tc_K"], np.full(int(rows.sum()), fold),
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,6 +184,17 @@ class CrossPrediction:
     omega2_K: Floats
     tc_K: Floats
     fold: NDArray[np.int64]
+
+    @property
+    def has_spread(self) -> bool:
+        """Whether the folds had more than one network."""
+        return bool((self.spread > 0).any())
+
+    @classmethod
+    def joined(cls, parts: Sequence[CrossPrediction]) -> CrossPrediction:
+        """Rows of several, one after the other."""
+        names = [field.name for field in fields(cls)]
+        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
 
 def conformal_quantile(scores: Floats, level: float = INTERVAL) -> float:
@@ -201,38 +211,30 @@ def conformal_quantile(scores: Floats, level: float = INTERVAL) -> float:
 def calibrate(
     model: SuperconductivityModel, data: ElectronPhononData, rows: Mask, cross: CrossPrediction
 ) -> SuperconductivityModel:
-    """Fit the 90 % intervals of lambda and of Tc on predictions of rows that were not trained on.
+    """Fit the 90 % intervals of lambda and of Tc, and probabilities, on predictions of rows that were not trained on.
 
     These are the model's predictions of ``rows``, which it must not have seen, and the out-of-fold predictions of its
     training rows: a few hundred rows alone leave the coverage of the next ones uncertain by several percent. So split and
-    cross-conformal prediction are joined (Vovk, Ann. Math. Artif. Intell. 74, 9 (2015)).
+    cross-conformal prediction are joined (Vovk, Ann. Math. Artif. Intell. 74, 9 (2015)). Where each fold had a single
+    network, which has no spread, ``rows`` must do.
 
     Scale and floor of sigma are those of the greatest likelihood, the error following Student's distribution with four
     degrees of freedom, so that single bad labels do not decide. The half-width of the interval of lambda is the
     conformal quantile of the residuals in units of sigma. For Tc the score of a row is the smallest half-width, in sigma
     of ln lambda, whose interval holds the label.
     """
-    rows = rows & (data.has_dos | (not model.electronic))
-    members = model.heads.predict(data.inputs(model.potentials, electronic=model.electronic)[rows])["ln_lambda"]
-    found = predict_rows(model, data, rows)
-    here = np.concatenate([np.flatnonzero(rows), cross.rows])
-    spread = np.concatenate([members.std(0), cross.spread])
-    moments = {
-        name: np.concatenate([found[name], theirs])
-        for name, theirs in (
-            ("lambda_", np.exp(cross.ln_lambda)), ("omega_log_K", cross.omega_log_K),
-            ("omega2_K", cross.omega2_K), ("tc_K", cross.tc_K),
-        )
-    }  # fmt: skip
-    residual = np.abs(np.log(moments["lambda_"]) - data.targets[here, 0])
-    spread_scale, floor = _likely_sigma(residual, spread)
+    own = _held_out(model, data, rows & (data.has_dos | (not model.electronic)), -1)
+    seen = CrossPrediction.joined([own, cross]) if cross.has_spread else own
+    residual = np.abs(seen.ln_lambda - data.targets[seen.rows, 0])
+    spread_scale, floor = _likely_sigma(residual, seen.spread)
     calibration = model.calibration._replace(spread_scale=spread_scale, floor=floor)
-    sigma = calibration.sigma(spread)
-    needed = _half_widths(moments, data.tc_K[here], sigma)[moments["tc_K"] > _MIN_TC_K]
+    sigma = calibration.sigma(seen.spread)
+    needed = _half_widths(seen, data.tc_K[seen.rows], sigma)[seen.tc_K > _MIN_TC_K]
     calibration = calibration._replace(
         lambda_factor=conformal_quantile(residual / sigma), tc_factor=conformal_quantile(needed)
     )
-    return replace(model, calibration=calibration)
+    scale = fit_probability_scale(replace(model, calibration=calibration), data, cross if cross.has_spread else own)
+    return replace(model, calibration=calibration._replace(probability_scale=scale))
 
 
 def _likely_sigma(residual: Floats, spread: Floats) -> tuple[float, float]:
@@ -263,12 +265,12 @@ def coverage(model: SuperconductivityModel, data: ElectronPhononData, rows: Mask
     }
 
 
-def _half_widths(found: dict[str, Floats], tc_K: Floats, sigma: Floats) -> Floats:
+def _half_widths(found: CrossPrediction, tc_K: Floats, sigma: Floats) -> Floats:
     """Smallest half-width of ln lambda, in sigma, at which the Tc interval holds the label; by a grid of widths."""
     widths = np.linspace(0, 12, 601)
     tc = [
         [
-            allen_dynes_tc_K(found["lambda_"] * np.exp(sign * w * sigma), found["omega_log_K"], found["omega2_K"])
+            allen_dynes_tc_K(np.exp(found.ln_lambda + sign * w * sigma), found.omega_log_K, found.omega2_K)
             for w in widths
         ]
         for sign in (-1, 1)
@@ -278,7 +280,7 @@ def _half_widths(found: dict[str, Floats], tc_K: Floats, sigma: Floats) -> Float
 
 
 def fit_probability_scale(model: SuperconductivityModel, data: ElectronPhononData, cross: CrossPrediction) -> float:
-    """Scale of sigma in the probability that Tc exceeds 5 K, by maximum likelihood over out-of-fold predictions."""
+    """Scale of sigma in the probability that Tc exceeds 5 K, by maximum likelihood."""
     from scipy.optimize import minimize_scalar
 
     truth = data.tc_K[cross.rows] > TC_THRESHOLD_K
