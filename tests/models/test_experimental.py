@@ -180,7 +180,7 @@ def trees():
     oxygen = FEATURE_NAMES.index("fraction_O")
     return TreeEnsemble(
         np.array([0, oxygen], np.uint16), np.array([0, 3], np.int32), np.array([2, 0, 0, 0], np.uint16),
-        np.array([1, 0, 0, 0], np.uint16), np.array([0.1, 1.5, 3.0, 2.5], np.float16),
+        np.array([1, 0, 0, 0], np.uint8), np.array([0.1, 1.5, 3.0, 2.5], np.float16),
     )  # fmt: skip
 
 

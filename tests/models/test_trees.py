@@ -9,7 +9,7 @@ def made_up():
         columns=np.array([1, 3], np.uint16),
         roots=np.array([0, 5], np.int32),
         right=np.array([4, 3, 0, 0, 0, 0], np.uint16),
-        feature=np.array([1, 0, 0, 0, 0, 0], np.uint16),
+        feature=np.array([1, 0, 0, 0, 0, 0], np.uint8),
         number=np.array([0.5, 2.0, 10.0, 20.0, 30.0, 7.0], np.float16),
     )
 

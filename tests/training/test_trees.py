@@ -53,3 +53,8 @@ def test_too_large_a_tree_is_refused(rows, monkeypatch) -> None:
     monkeypatch.setattr(module, "_MAX_NODES", 50)
     with pytest.raises(ModelError, match="min_samples_leaf"):
         fit_trees(*rows, np.ones(600), range(8), SETTINGS)
+
+
+def test_too_many_columns_are_refused(rows) -> None:
+    with pytest.raises(ModelError, match="300 columns"):
+        fit_trees(*rows, np.ones(600), [0] * 300, SETTINGS)

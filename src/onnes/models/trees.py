@@ -37,7 +37,7 @@ class TreeEnsemble:
     columns: NDArray[np.uint16]
     roots: NDArray[np.int32]
     right: NDArray[np.uint16]
-    feature: NDArray[np.uint16]
+    feature: NDArray[np.uint8]
     number: NDArray[np.float16]
 
     @property

@@ -15,6 +15,7 @@ def superconductivity_card(name: str, config: dict[str, Any]) -> str:
         if config["teacher"]
         else ""
     )
+    folds = "out-of-fold predictions of the training buckets and on " if config["calibrated_on_folds"] else ""
     thresholds = "; ".join(f"{float(rate):.1%} at {t:.1f} K" for rate, t in config["thresholds_K"].items())
     return f"""# {name}: lambda, omega_log, omega2 and Tc from the crystal structure{given}
 
@@ -25,8 +26,7 @@ def superconductivity_card(name: str, config: dict[str, Any]) -> str:
 * **Validation** ({v["n"]} rows): lambda MAE {v["lambda_mae"]:.3f}, omega_log MAE {v["omega_log_mae_K"]:.1f} K, Tc MAE
   {v["tc_mae_K"]:.2f} K, R2 {v["tc_r2"]:.2f}; label above 5 K, predicted Tc above {v["threshold_K"]:.1f} K: precision {v["precision_5K"]:.2f}, true-positive rate
   {v["tpr_5K"]:.2f}, true-negative rate {v["tnr_5K"]:.3f}. Command: `onnes benchmark tc`.
-* **Intervals** (90 %, calibrated on out-of-fold predictions of the training buckets and on buckets 80-84, scored on
-  85-89): cover {v["lambda_coverage"]:.1%} of lambda, {v["tc_coverage"]:.1%} of Tc where the predicted Tc is above 1 K. The shipped ones are
+* **Intervals** (90 %, calibrated on {folds}buckets 80-84, scored on 85-89): cover {v["lambda_coverage"]:.1%} of lambda, {v["tc_coverage"]:.1%} of Tc where the predicted Tc is above 1 K. The shipped ones are
   calibrated on 80-89 as well.
 * **As a gate at 5 K** (thresholds on the predicted Tc that keep a true-negative rate in each of five folds of the
   training buckets): {thresholds}.

@@ -102,6 +102,7 @@ def _train_superconductivity(
         "targets": list(model.heads.targets),
         "columns": model.heads.columns,
         "calibration": calibrated.calibration._asdict(),
+        "calibrated_on_folds": cross.has_spread,
         "thresholds_K": thresholds,
         "max_atoms": model.max_atoms,
         "elements": sorted(data.elements),

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-_MAX_NODES = np.iinfo(np.uint16).max
+_MAX_NODES, _MAX_COLUMNS = np.iinfo(np.uint16).max, np.iinfo(np.uint8).max + 1
 
 
 class TreeSettings(BaseModel):
@@ -43,7 +43,7 @@ def fit_trees(
     features, target, weights
         Shapes (P, F), (P,) and (P,), finite.
     columns
-        Columns of the features that the trees read.
+        Columns of the features that the trees read, at most 256.
     settings
         The seed fixes everything.
 
@@ -55,10 +55,12 @@ def fit_trees(
     Raises
     ------
     ModelError
-        For more than 32,000 rows or so: a tree then has more nodes than the stored format holds.
+        For more columns than that, or more than 32,000 rows or so: a tree then has more nodes than the stored format holds.
     """
     from sklearn.ensemble import ExtraTreesRegressor
 
+    if len(columns) > _MAX_COLUMNS:
+        raise ModelError(f"trees of {len(columns)} columns cannot be stored; leave some out")
     forest = ExtraTreesRegressor(
         settings.members, max_features=settings.max_features, min_samples_leaf=settings.min_samples_leaf,
         random_state=settings.seed,
@@ -72,7 +74,7 @@ def fit_trees(
         if tree.node_count > _MAX_NODES or (tree.children_left != nodes + 1)[~leaf].any():
             raise ModelError(f"a tree of {tree.node_count} nodes cannot be stored; raise min_samples_leaf")
         right.append(np.where(leaf, 0, tree.children_right).astype(np.uint16))
-        feature.append(np.where(leaf, 0, tree.feature).astype(np.uint16))
+        feature.append(np.where(leaf, 0, tree.feature).astype(np.uint8))
         number.append(np.where(leaf, tree.value[:, 0, 0].astype(np.float16), _rounded_down(tree.threshold)))
     roots = np.cumsum([0, *(tree.node_count for tree in trees[:-1])]).astype(np.int32)
     return TreeEnsemble(
