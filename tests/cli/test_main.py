@@ -33,7 +33,15 @@ def test_every_tool_is_a_command():
 
 
 def test_maintenance_verbs_are_commands():
-    assert {"doctor", "benchmark", "train", "reference build", "reference info"} <= set(commands())
+    assert {
+        "doctor",
+        "benchmark",
+        "train",
+        "reference build",
+        "reference info",
+        "reference merge",
+        "reference diff",
+    } <= set(commands())
 
 
 @pytest.mark.parametrize("name", sorted(commands()))

@@ -3,7 +3,8 @@ import pytest
 from pymatgen.analysis.phase_diagram import PDEntry, PhaseDiagram
 from pymatgen.core import Composition
 
-from onnes.physics.hull import Hull
+from onnes.physics.hull import Hull, chemical_system
+from onnes.physics.lower_hull import LowerHull
 from tests.physics.references import PHASES, reference
 
 CANDIDATES = [
@@ -90,11 +91,60 @@ def test_unknown_element_or_energy_has_no_place(hull) -> None:
     assert hull.missing_elements(["Nb", "Hf", "Xe"]) == ["Hf", "Xe"]
     assert hull.place("HfNb", -9.9) is None  # the compound is known, the element is not
     assert hull.place("Nb3Sn", np.nan) is None
-    assert hull.diagram(frozenset({"Hf", "Nb"})) == (None, 0)
+    assert hull.diagram(frozenset({"Hf", "Nb"})) is None
 
 
-def test_diagrams_are_kept(hull) -> None:
-    assert hull.diagram(frozenset({"Nb", "Sn"}))[0] is hull.diagram(frozenset({"Sn", "Nb"}))[0]
+def test_many_at_once_are_placed_as_one_by_one(hull) -> None:
+    formulas, energies = (
+        [*(formula for formula, _ in CANDIDATES), "HfNb", "Nb3Sn"],
+        [*(e for _, e in CANDIDATES), -9.9, np.nan],
+    )
+    seen = []
+    placed = hull.place_all(formulas, energies, on_rows=seen.append)
+    assert placed == [hull.place(formula, energy) for formula, energy in zip(formulas, energies, strict=True)]
+    assert placed[-2:] == [None, None]
+    assert sum(seen) == len(formulas)
+    assert hull.place_all([], []) == []
+
+
+def test_a_system_is_solved_once(monkeypatch) -> None:
+    made = []
+    build = LowerHull.of
+    monkeypatch.setattr(LowerHull, "of", lambda *given: made.append(given) or build(*given))
+    fresh = Hull(reference())
+    fresh.place_all(["NbAl2Sn", "NbAlSn2", "Nb3AlSn"], [-6.0, -6.0, -6.0])
+    # the ternary, two binaries with compounds, three elements
+    assert len(made) == 6
+    fresh.place("Nb5AlSn", -8)
+    assert len(made) == 6
+
+
+def test_phases_above_the_hull_of_a_subsystem_are_left_out(monkeypatch) -> None:
+    sizes = []
+    build = LowerHull.of
+    monkeypatch.setattr(LowerHull, "of", lambda *given: sizes.append(len(given[1])) or build(*given))
+    Hull(reference()).place("NbAlSn", -6.0)
+    assert sizes[-1] == 3 + 3 + 2  # NbSn does not form, and Nb3Al lies above the line from Nb to Nb2Al
+    assert Hull(reference()).place("Nb3Al", -8.70).e_above_hull_eV_per_atom == pytest.approx(0.035)
+
+
+def test_equal_to_pymatgen_over_the_shipped_reference(shipped_reference) -> None:
+    hull = Hull(shipped_reference)
+    rng = np.random.default_rng(4)
+    known = [formula for formula in shipped_reference.lowest if len(chemical_system(formula)) > 1]
+    formulas = [known[i] for i in rng.integers(len(known), size=25)]
+    elements = ["Nb", "Be", "Hf", "Mg", "B", "C", "Si", "Ni", "Al", "O"]
+    for size in 3 * (2, 3, 4, 5, 6):
+        formulas += ["".join(f"{e}{rng.integers(1, 6)}" for e in rng.permutation(elements)[:size])]
+    placed = hull.place_all(formulas, np.zeros(len(formulas)))
+    for formula, place in zip(formulas, placed, strict=True):
+        diagram = hull.diagram(chemical_system(formula))
+        shares = diagram.get_decomposition(Composition(formula))
+        energy = sum(share * entry.energy_per_atom for entry, share in shares.items())
+        assert -place.e_above_hull_eV_per_atom == pytest.approx(energy, abs=1e-9), formula
+        parts = sorted((-round(share, 6), entry.composition.reduced_formula) for entry, share in shares.items())
+        assert place.decomposes_to == " + ".join(f"{-share:.2f} {name}" for share, name in parts)
+        assert place.coverage == sum(len(entry.composition.elements) > 1 for entry in diagram.all_entries)
 
 
 def test_shipped_reference_knows_what_is_stable(shipped_reference) -> None:

@@ -148,3 +148,45 @@ def test_store_and_load(tmp_path) -> None:
     np.testing.assert_array_equal(numbers, [0, 1, 2])
     np.testing.assert_array_equal(flags, [True, False])
     assert [p.name for p in tmp_path.iterdir()] == ["x.npz"]
+
+
+def _guesses():
+    """Too small, too large, and one with an atom out of its place."""
+    lattice, frac, numbers = _mixed(0.0, scale=1.02)
+    moved = np.array(frac) + [[0.03, 0.01, 0.0], [0, 0, 0], [0, 0, 0], [0, 0, 0]]
+    crystals = {"small": fcc(AL, scale=0.93), "large": fcc(CU, scale=1.06), "mixed": (lattice, moved, numbers)}
+    return crystal_table(CrystalBatch.of(crystals.values()), ids=list(crystals), source="prototype")
+
+
+def test_guessed_geometries_are_all_relaxed(tmp_path) -> None:
+    seen = []
+    fake = FakePotential()
+    made = build_reference(
+        _guesses(), fake, name="g", cache=tmp_path, settings=reference_builder.GUESSED, on_rows=seen.append
+    )
+    still = FakePotential().evaluate(CrystalBatch.of([fcc(AL)])).energies_eV[0] / 4
+    rows = _rows(made)
+    assert all(row["relaxed"] for row in rows.values())
+    for row in rows.values():
+        assert row["energy_eV_per_atom"] == pytest.approx(still, abs=2e-3)
+    assert sum(seen) == 3
+    assert "3 converged" in made.notes["geometry"]
+    again = FakePotential()
+    repeated = build_reference(_guesses(), again, name="g", cache=tmp_path, settings=reference_builder.GUESSED)
+    assert repeated.table.equals(made.table)
+    assert again.calls == []
+
+
+def test_a_guess_that_never_comes_to_rest_or_collapses_has_no_energy(tmp_path) -> None:
+    stopped = reference_builder.GUESSED.model_copy(update={"max_steps": 1, "relax_above_force_eV_per_A": 1e-9})
+    rows = _rows(build_reference(_guesses(), FakePotential(), name="g", cache=tmp_path, settings=stopped))
+    assert rows["mixed"]["energy_eV_per_atom"] is None
+    assert not rows["mixed"]["relaxed"]
+    tight = reference_builder.GUESSED.model_copy(update={"max_volume_change": 0.05})
+    rows = _rows(build_reference(_guesses(), FakePotential(), name="g", cache=tmp_path, settings=tight))
+    assert rows["large"]["energy_eV_per_atom"] is None  # it shrinks by 16 %
+    assert rows["small"]["energy_eV_per_atom"] is not None  # growing is allowed: radii are too small as often
+    broken = FakePotential(nan_for=[CU])
+    broken.sha256 = "d" * 64
+    rows = _rows(build_reference(_guesses(), broken, name="g", cache=tmp_path, settings=reference_builder.GUESSED))
+    assert {name for name, row in rows.items() if row["energy_eV_per_atom"] is None} == {"mixed", "large"}

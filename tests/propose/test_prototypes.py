@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from pymatgen.analysis.local_env import VoronoiNN
+from pymatgen.symmetry.analyzer import SpacegroupAnalyzer
 
 from onnes.crystals.batch import CrystalBatch
 from onnes.crystals.known import known_crystal
@@ -21,10 +23,11 @@ if TYPE_CHECKING:
 SPACE = ["Nb", "Zr", "Hf", "N", "C"]
 # Atoms in the primitive cell and composition of the types, from the literature.
 CELLS = {
-    "A1": 1, "A2": 1, "A3": 2, "A15": 8, "B1": 2, "B2": 2, "Bh": 2, "B8_1": 4, "B27": 8, "B33": 4, "C1": 3, "C6": 3,
-    "C11_b": 3, "C14": 12, "C15": 6, "C16": 6, "C22": 9, "C32": 3, "L1_0": 2, "L1_2": 4, "L1_prime": 5, "D0_3": 4,
-    "D0_19": 8, "D0_22": 4, "D2_d": 6, "D5_a": 10, "D8_8": 16, "L2_1": 4, "C1_b": 3, "E2_1": 5, "D5_a_ternary": 10,
-    "D1_3": 5, "MAX_211": 8, "C22_ternary": 9,
+    "A1": 1, "A2": 1, "A3": 2, "A15": 8, "B1": 2, "B2": 2, "B3": 2, "B4": 4, "Bh": 2, "B8_1": 4, "B20": 8, "B27": 8,
+    "B33": 4, "C1": 3, "C6": 3, "C11_b": 3, "C14": 12, "C15": 6, "C16": 6, "C22": 9, "C32": 3, "C36": 24, "C40": 9,
+    "C54": 6, "L1_0": 2, "L1_2": 4, "L1_prime": 5, "PuNi3": 12, "D0_3": 4, "D0_11": 16, "D0_19": 8, "D0_22": 4,
+    "D2_1": 7, "D2_b": 13, "D2_d": 6, "D5_a": 10, "D7_3": 14, "D8_8": 16, "D8_b": 30, "L2_1": 4, "C1_b": 3, "E2_1": 5,
+    "D5_a_ternary": 10, "D1_3": 5, "MAX_211": 8, "C22_ternary": 9,
 }  # fmt: skip
 
 
@@ -69,15 +72,51 @@ def test_decorating_gives_known_crystals_back(known: str, name: str, elements: s
     assert abs(np.linalg.det(made[0])) == pytest.approx(structure.volume, rel=0.1)
 
 
+@pytest.mark.parametrize(
+    ("name", "coordination"),
+    [("A15", {"A": {14}, "B": {12}}), ("C14", {"A": {16}, "B": {12}}), ("C15", {"A": {16}, "B": {12}}),
+     ("C36", {"A": {16}, "B": {12}}), ("D8_b", {"A": {14, 15}, "B": {12}})],
+)  # fmt: skip
+def test_frank_kasper_phases_have_their_coordination_numbers(name: str, coordination: dict[str, set[int]]) -> None:
+    # Frank and Kasper, Acta Cryst. 12, 483 (1959)
+    kind = prototype(name)
+    structure = replay_prototype(kind.decorated(np.array([41, 13])).how)
+    voronoi = VoronoiNN(tol=0.05)
+    found: dict[str, set[int]] = {"A": set(), "B": set()}
+    orbits = SpacegroupAnalyzer(structure, symprec=1e-3).get_symmetry_dataset().equivalent_atoms
+    for site in sorted(set(orbits.tolist())):
+        found["A" if structure[site].specie.symbol == "Nb" else "B"].add(voronoi.get_cn(structure, site))
+    assert found == coordination
+
+
+def test_distances_are_those_of_atoms_that_touch() -> None:
+    for name in prototype_names():
+        kind = prototype(name)
+        structure = replay_prototype(kind.decorated(np.full(len(kind.species), 41) + np.arange(len(kind.species))).how)
+        if len(structure) > 1:
+            distances = structure.distance_matrix
+            np.fill_diagonal(distances, np.inf)
+            assert distances.min() > 0.6 * 2 * 1.4, name
+
+
 def test_count_of_a_space_of_five_elements(candidates: pa.Table) -> None:
     single, pairs, triples = 5, 5 * 4, 5 * 4 * 3
-    halves = {"B1": 2, "B2": 2, "Bh": 2, "L1_0": 2, "L2_1": 2, "C1_b": 2}  # two sites are alike without their elements
+    halves = {
+        "B1": 2,
+        "B2": 2,
+        "Bh": 2,
+        "L1_0": 2,
+        "B3": 2,
+        "B4": 2,
+        "L2_1": 2,
+        "C1_b": 2,
+    }  # two sites are alike without their elements
     expected = sum(
         (single, pairs, triples)[len(prototype(name).species) - 1] // halves.get(name, 1)
         for name in prototype_names()
         if CELLS[name] <= 12
     )
-    assert candidates.num_rows == expected == 795
+    assert candidates.num_rows == expected == 915
     assert values(candidates, "error") == [None] * expected
     assert len(set(values(candidates, "id"))) == len(set(values(candidates, "crystal_hash"))) == expected
     assert max(values(candidates, "n_atoms")) == 12

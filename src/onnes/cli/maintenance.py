@@ -1,4 +1,4 @@
-"""Maintenance verbs: doctor, benchmark, train, reference."""
+"""Maintenance verbs: doctor, benchmark, train; and reference, a group of its own."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Annotated
 
 import typer
 
-from onnes.cli.options import EXIT_ENVIRONMENT, Device, Json, Potential, Quiet
+from onnes.cli import references
+from onnes.cli.options import EXIT_ENVIRONMENT, Device, Json, Quiet
 
 
 def doctor(json: Json = False) -> None:
@@ -42,11 +43,13 @@ def benchmark(
     what: Annotated[
         str,
         typer.Argument(
-            help="tc, classifier, experimental, jarvis, metal, spectrum, speed, predict or relax.", show_default=False
+            help="tc, classifier, experimental, jarvis, metal, spectrum, speed, predict, relax, hull, elasticity, unrelaxed, stability, phases, phonons, dynamic, heat-capacity or gates.",
+            show_default=False,
         ),
     ],
     models: Annotated[
-        list[str] | None, typer.Option("--model", help="tc, classifier: recipes; speed: models; repeat for more.")
+        list[str] | None,
+        typer.Option("--model", help="tc, classifier: recipes; speed: models; elasticity: potentials; repeat."),
     ] = None,
     seeds: Annotated[int, typer.Option(help="tc, jarvis: ensembles trained from different seeds.")] = 1,
     files: Annotated[
@@ -79,7 +82,8 @@ def train(
     recipe: Annotated[
         str,
         typer.Argument(
-            help="Recipe: structure, fast, electronic, metal, experimental, or a TOML file.", show_default=False
+            help="Recipe: structure, fast, electronic, metal, experimental, formation, or a TOML file.",
+            show_default=False,
         ),
     ],
     out: Annotated[Path, typer.Option("--out", help="Folder for weights, configuration and model card.")],
@@ -105,84 +109,8 @@ def train(
     sys.stdout.write(jsonlib.dumps({"folder": str(out), "validation": config["validation"]}, indent=1) + "\n")
 
 
-reference_app = typer.Typer(help="References: known phases with energies of one potential.", no_args_is_help=True)
-
-
-@reference_app.command("build")
-def reference_build(
-    out: Annotated[Path, typer.Option("--out", help="Reference file to write (.parquet).")],
-    files: Annotated[list[str] | None, typer.Argument(help="Files or folders with known crystals.")] = None,
-    known_phases: Annotated[
-        bool,
-        typer.Option("--known-phases", help="Gather the known phases of $ONNES_DATA, as the shipped reference does."),
-    ] = False,
-    potential: Potential = "sevennet-0",
-    name: Annotated[str | None, typer.Option(help="Name shown in reports.")] = None,
-    device: Device = "cpu",
-    quiet: Quiet = False,
-) -> None:
-    """Compute the energies of known crystals by one potential; the same command again goes on where it stopped."""
-    from onnes.crystals.readers import read_crystals
-    from onnes.crystals.table import identify
-    from onnes.errors import ConfigError
-    from onnes.potentials.potential import load_potential
-    from onnes.potentials.reference_builder import build_reference
-    from onnes.tools.progress import Bars
-
-    notes: dict[str, str] = {}
-    if known_phases:
-        from onnes.training.reference_data import known_phases as gather
-
-        table, notes = gather()
-    elif files:
-        table = identify(read_crystals(files))
-    else:
-        raise ConfigError("give files with known crystals, or --known-phases")
-    cache = out.with_suffix(".pieces")
-    with Bars(quiet=quiet) as bars:
-        bars.bar("reference", table.num_rows)
-        built = build_reference(
-            table,
-            load_potential(potential, device=device),
-            name=name or out.stem,
-            cache=cache,
-            notes=notes,
-            on_rows=bars.rows_done,
-        )
-    built.save(out)
-    failed = table["error"].length() - table["error"].null_count
-    missing = built.table["energy_eV_per_atom"].null_count
-    sys.stdout.write(
-        f"{built.table.num_rows} phases written to {out}; {missing} without energy, {failed} rows unusable\n"
-    )
-
-
-@reference_app.command("info")
-def reference_info(
-    system: Annotated[str | None, typer.Argument(help="Chemical system, e.g. Nb-Hf-Be.")] = None,
-    potential: Potential = "sevennet-0",
-    reference: Annotated[
-        str | None, typer.Option("--reference", help="Reference file instead of the shipped one.")
-    ] = None,
-) -> None:
-    """What a reference knows: in all, or in one chemical system."""
-    from onnes.physics.hull import Hull
-    from onnes.physics.reference import Reference
-
-    known = Reference.find(reference, potential)
-    out = [f"{known.name}: {known.table.num_rows} phases, potential {known.potential}, sha256 {known.sha256[:16]}"]
-    out += [f"{name}: {text}" for name, text in known.notes.items()]
-    if system:
-        diagram, count = Hull(known).diagram(frozenset(system.split("-")))
-        out.append(f"{system}: {count} known compounds" if diagram else f"{system}: an element has no energy here")
-        for entry in sorted(diagram.all_entries, key=lambda e: e.composition.reduced_formula) if diagram else []:
-            above = diagram.get_e_above_hull(entry) if diagram else None
-            out.append(f"  {entry.composition.reduced_formula:<12} {above:.3f} eV/atom above hull  {entry.name}")
-    sys.stdout.write("\n".join(out) + "\n")
-
-
 def add_commands(app: typer.Typer) -> None:
     """Register the commands."""
     for command in (doctor, benchmark, train):
         app.command()(command)
-    app.add_typer(reference_app, name="reference")
+    app.add_typer(references.app, name="reference")

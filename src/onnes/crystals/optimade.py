@@ -157,7 +157,7 @@ def _from_pymatgen(item: Mapping[str, Any]) -> Parsed:
         for site in item["sites"]
     ]
     frac = np.asarray([site["abc"] for site in item["sites"]], dtype=float)
-    return Parsed.of_sites(lattice, frac, sites)
+    return Parsed.of_sites(lattice, frac, sites, name=str(item["id"]) if item.get("id") else None)
 
 
 def _from_optimade(name: str | None, attributes: Mapping[str, Any]) -> Parsed:

@@ -32,6 +32,8 @@ SCHEMA = pa.schema(
     ]
 )
 _SHIPPED = {"sevennet-0": "sevennet-0.parquet"}
+HYPOTHETICAL = "prototype"
+"""Source of phases that nobody reported: they compete on the hull, but a crystal like them counts as novel."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +76,7 @@ class Reference:
         if potential not in _SHIPPED:
             raise ConfigError(
                 f"the package ships no reference for potential {potential!r}; build one with "
-                f"`onnes reference build FILE --potential {potential}` and pass it with --reference"
+                f"`onnes reference build FILE --potential {potential} --out REFERENCE` and pass it with --reference"
             )
         file = resources.files("onnes.physics") / "data" / _SHIPPED[potential]
         if not file.is_file():
@@ -83,7 +85,10 @@ class Reference:
 
     @classmethod
     def find(cls, reference: str | None, potential: str) -> Reference:
-        """Load the file named ``reference``, or the shipped one when it is None."""
+        """Load the file named ``reference``, or the shipped one of the potential when it is None.
+
+        The name of a potential instead of a file means the reference shipped for that potential.
+        """
         return _cached(reference, potential)
 
     @classmethod
@@ -125,13 +130,23 @@ class Reference:
                 f"reference built with {potential!r}"
             )
 
+    def require_same_origin(self, other: Reference) -> None:
+        """Raise ReferenceMismatch unless the energies of both come from the same weights and scheme."""
+        for what in ("potential", "potential_sha256", "energy_scheme"):
+            mine, theirs = getattr(self, what), getattr(other, what)
+            if mine != theirs:
+                raise ReferenceMismatch(
+                    f"references {self.name!r} and {other.name!r} cannot be combined: {what} {mine!r} against {theirs!r}; "
+                    "build one of them again with the potential of the other"
+                )
+
     @cached_property
     def labels(self) -> dict[tuple[str, str], str]:
-        """First id of every (reduced formula, prototype label) known here."""
-        formulas, prototypes = self.table["reduced_formula"].to_pylist(), self.table["prototype"].to_pylist()
+        """First id of every (reduced formula, prototype label) known here; `HYPOTHETICAL` phases are not."""
+        columns = (self.table[name].to_pylist() for name in ("reduced_formula", "prototype", "id", "source"))
         known: dict[tuple[str, str], str] = {}
-        for formula, prototype, name in zip(formulas, prototypes, self.table["id"].to_pylist(), strict=True):
-            if prototype is not None:
+        for formula, prototype, name, source in zip(*columns, strict=True):
+            if prototype is not None and source != HYPOTHETICAL:
                 known.setdefault((formula, prototype), name)
         return known
 
@@ -156,5 +171,7 @@ _CACHE: dict[tuple[str | None, str], Reference] = {}
 def _cached(reference: str | None, potential: str) -> Reference:
     key = (reference, potential if reference is None else "")
     if key not in _CACHE:
-        _CACHE[key] = Reference.shipped(potential) if reference is None else Reference.load(reference)
+        shipped = potential if reference is None else reference
+        is_file = reference is not None and (reference not in _SHIPPED or Path(reference).is_file())
+        _CACHE[key] = Reference.load(shipped) if is_file else Reference.shipped(shipped)
     return _CACHE[key]

@@ -132,17 +132,15 @@ class HullStage(Stage):
         from onnes.physics.hull import hull_of
 
         reference = Reference.find(self.settings.reference, self.settings.potential)
-        hull = hull_of(reference)
+        formulas, potentials = values(table, "formula"), values(table, "potential")
+        for potential in sorted(set(potentials) - {None}):
+            reference.require(potential)
+        energies = np.where([p is not None for p in potentials], floats(table, "energy_eV_per_atom"), np.nan)
+        places = hull_of(reference).place_all(formulas, energies, on_rows=context.on_rows)
         columns: dict[str, list[object]] = {name: [] for name in (*self.writes, "error")}
-        rows = zip(
-            values(table, "formula"), values(table, "potential"), floats(table, "energy_eV_per_atom"), strict=True
-        )
-        for formula, potential, energy in rows:
-            if potential is not None:
-                reference.require(potential)
-            place = hull.place(formula, energy) if potential is not None else None
+        for formula, energy, place in zip(formulas, energies, places, strict=True):
             problem = None
-            if potential is None or np.isnan(energy):
+            if np.isnan(energy):
                 problem = "no energy to place on the hull; relax first"
             elif place is None:
                 problem = f"{reference.name} has no energy for an element of {formula}"
@@ -152,5 +150,4 @@ class HullStage(Stage):
             columns["hull_coverage"].append(place and place.coverage)
             columns["decomposes_to"].append(place and place.decomposes_to)
             columns["error"].append(problem)
-            context.on_rows(1)
         return with_columns(table, columns)

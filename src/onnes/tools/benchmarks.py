@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 from onnes.errors import ConfigError
@@ -14,7 +15,29 @@ if TYPE_CHECKING:
 
     from onnes.training.benchmarks.report import Benchmark
 
-BENCHMARKS = ("tc", "classifier", "experimental", "jarvis", "metal", "spectrum", "speed", "predict", "relax")
+_TRAINING = "onnes.training.benchmarks."
+# Where each is, and which of the options it takes.
+_TABLE: dict[str, tuple[str, tuple[str, ...]]] = {
+    "tc": (f"{_TRAINING}models:benchmark_tc", ("names", "seeds", "plots", "device", "on_rows")),
+    "classifier": (f"{_TRAINING}models:benchmark_classifier", ("names", "plots", "device", "on_rows")),
+    "experimental": (f"{_TRAINING}experimental:benchmark_experimental", ("on_rows",)),
+    "jarvis": (f"{_TRAINING}jarvis:benchmark_jarvis", ("seeds", "device", "on_rows")),
+    "metal": (f"{_TRAINING}models:benchmark_metal", ("device", "on_rows")),
+    "spectrum": (f"{_TRAINING}spectrum:benchmark_spectrum", ("plot",)),
+    "speed": (f"{_TRAINING}model_speed:benchmark_model_speed", ("table", "models", "device", "on_rows")),
+    "predict": ("onnes.tools.predict_benchmark:benchmark_predict", ("table", "device", "on_rows")),
+    "relax": (f"{_TRAINING}speed:benchmark_relax", ("on_rows",)),
+    "hull": (f"{_TRAINING}hull:benchmark_hull", ("on_rows",)),
+    "unrelaxed": ("onnes.tools.unrelaxed_benchmark:benchmark_unrelaxed", ("device", "on_rows")),
+    "elasticity": (f"{_TRAINING}elasticity:benchmark_elasticity", ("names", "plots", "device", "on_rows")),
+    "stability": (f"{_TRAINING}stability:benchmark_stability", ("plots", "device", "on_rows")),
+    "phases": (f"{_TRAINING}phases:benchmark_phases", ("device", "on_rows")),
+    "phonons": (f"{_TRAINING}phonons:benchmark_phonons", ("plots", "device", "on_rows")),
+    "dynamic": (f"{_TRAINING}phonon_stability:benchmark_phonon_stability", ("device", "on_rows")),
+    "heat-capacity": (f"{_TRAINING}heat_capacity:benchmark_heat_capacity", ("plots", "device", "on_rows")),
+    "gates": ("onnes.tools.gates_benchmark:benchmark_funnel_gates", ("plots", "device", "on_rows")),
+}
+BENCHMARKS = tuple(_TABLE)
 
 
 def run_benchmark(
@@ -34,7 +57,7 @@ def run_benchmark(
     what
         Its name.
     models
-        Recipes to train (``tc``, ``classifier``), models to time (``speed``).
+        Recipes to train (``tc``, ``classifier``), models to time (``speed``), potentials (``elasticity``).
     seeds
         Ensembles trained from different seeds (``tc``, ``jarvis``).
     files
@@ -51,45 +74,19 @@ def run_benchmark(
     ConfigError
         For an unknown name, or without the data that it needs.
     """
-    common: dict[str, Any] = {"device": device, "on_rows": on_rows}
-    chosen = {} if not models else {"names": tuple(models)}
-    if what == "tc":
-        from onnes.training.benchmarks.models import benchmark_tc
-
-        return benchmark_tc(seeds=seeds, plots=plots, **chosen, **common)
-    if what == "classifier":
-        from onnes.training.benchmarks.models import benchmark_classifier
-
-        return benchmark_classifier(plots=plots, **chosen, **common)
-    if what == "experimental":
-        from onnes.training.benchmarks.experimental import benchmark_experimental
-
-        return benchmark_experimental(on_rows=on_rows)
-    if what == "jarvis":
-        from onnes.training.benchmarks.jarvis import benchmark_jarvis
-
-        return benchmark_jarvis(seeds=seeds, **common)
-    if what == "metal":
-        from onnes.training.benchmarks.models import benchmark_metal
-
-        return benchmark_metal(**common)
-    if what == "spectrum":
-        from onnes.training.benchmarks.spectrum import benchmark_spectrum
-
-        return benchmark_spectrum(plot=plots / "niobium.svg" if plots is not None else None)
-    if what == "speed":
-        from onnes.training.benchmarks.model_speed import benchmark_model_speed
-
-        return benchmark_model_speed(_crystals(files), models=tuple(models or ("fast",)), **common)
-    if what == "predict":
-        from onnes.tools.predict_benchmark import benchmark_predict
-
-        return benchmark_predict(_crystals(files), **common)
-    if what == "relax":
-        from onnes.training.benchmarks.speed import benchmark_relax
-
-        return benchmark_relax(on_rows=on_rows)
-    raise ConfigError(f"unknown benchmark {what!r}; one of {', '.join(BENCHMARKS)}")
+    if what not in _TABLE:
+        raise ConfigError(f"unknown benchmark {what!r}; one of {', '.join(BENCHMARKS)}")
+    target, taken = _TABLE[what]
+    module, name = target.split(":")
+    given: dict[str, Any] = {"seeds": seeds, "plots": plots, "device": device, "on_rows": on_rows}
+    given["plot"] = plots / f"{what}.svg" if plots is not None else None
+    given["models"] = tuple(models or ("fast",))
+    if models:
+        given["names"] = tuple(models)
+    if "table" in taken:
+        given["table"] = _crystals(files)
+    chosen = {option: given[option] for option in taken if option in given}
+    return getattr(importlib.import_module(module), name)(**chosen)
 
 
 def _crystals(files: Sequence[str] | None) -> pa.Table:

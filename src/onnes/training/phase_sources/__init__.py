@@ -1,0 +1,1 @@
+"""Where known crystals for a reference come from, besides files: dumps and databases on the network."""
