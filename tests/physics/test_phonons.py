@@ -8,7 +8,14 @@ from scipy import constants
 from onnes.crystals.batch import CrystalBatch
 from onnes.crystals.neighbours import neighbour_edges
 from onnes.errors import CrystalError
-from onnes.physics.phonons import ACOUSTIC_NOISE_THZ, MEV_PER_THZ, displaced_supercells, phonon_dos
+from onnes.physics.phonons import (
+    ACOUSTIC_NOISE_THZ,
+    MEV_PER_THZ,
+    displaced_supercells,
+    phonon_dos,
+    standard_primitive,
+    supercell_repeats,
+)
 from onnes.physics.spectral_shape import DosBatch, alpha2f_of_moments
 
 A = 4.05
@@ -159,6 +166,59 @@ def test_supercells() -> None:
     assert exact.repeats == (4, 4, 4)  # 10 A are enough
     assert len(exact.supercells) == 1
     assert exact.displacement_A == 0.03
+
+
+def rhombohedral(edge, degrees):
+    """Primitive cell with three edges of one length, each pair at one angle."""
+    c = np.cos(np.radians(degrees))
+    return edge * np.linalg.cholesky(np.full((3, 3), c) + (1 - c) * np.eye(3))
+
+
+@pytest.mark.parametrize("degrees", [30.0, 60.0, 90.0, 109.0])
+def test_supercells_of_skewed_cells_are_thick_enough(degrees) -> None:
+    """Between the atoms and their images, not along the edges."""
+    lattice = rhombohedral(7.0, degrees)
+    repeats = supercell_repeats(lattice, 1, 10.0)
+    assert len(set(repeats)) == 1  # the threefold axis stays
+    indices = np.stack(np.meshgrid(*[range(-3, 4)] * 3, indexing="ij"), -1).reshape(-1, 3)
+    images = indices[indices.any(1)] * repeats @ lattice
+    assert 10.0 - 1e-6 <= np.linalg.norm(images, axis=1).min()
+    assert repeats == ((3, 3, 3) if degrees == 30 else (2, 2, 2))
+
+
+@pytest.mark.parametrize(
+    ("edges", "even", "repeats"),
+    [
+        ((3, 5, 12), False, (4, 2, 1)),
+        ((3, 5, 12), True, (4, 2, 1)),
+        ((3.9, 3.9, 3.9), True, (4, 4, 4)),
+        ((9, 11, 4), True, (2, 1, 4)),
+    ],
+)
+def test_even_repetitions(edges, even, repeats) -> None:
+    assert supercell_repeats(np.diag(np.array(edges, float)), 1, even=even) == repeats
+
+
+def test_shorter_supercells_where_atoms_are_many() -> None:
+    lattice = np.diag([4.0, 4.0, 9.0])
+    assert supercell_repeats(lattice, 10, max_atoms=400) == (3, 3, 2)
+    assert supercell_repeats(lattice, 10, max_atoms=100, shorten=True) == (3, 3, 1)
+    assert supercell_repeats(lattice, 10, max_atoms=10, shorten=True) == (1, 1, 1)
+    with pytest.raises(CrystalError, match="10-atom cell"):
+        supercell_repeats(lattice, 10, max_atoms=9, shorten=True)
+    made = displaced_supercells(lattice, [[0, 0, 0]], [13], max_atoms=9, shorten=True)
+    assert made.label == "3x3x1"
+    assert made.length_A == pytest.approx(9.0)
+
+
+def test_standard_primitive_cell() -> None:
+    rough = CUBIC_FCC[1] + 1e-3 * np.random.default_rng(0).normal(size=(4, 3))
+    lattice, frac, numbers = standard_primitive(CUBIC_FCC[0], rough, [13] * 4)
+    assert numbers.tolist() == [13]
+    assert abs(np.linalg.det(lattice)) == pytest.approx(A**3 / 4)
+    assert len(displaced_supercells(lattice, frac, numbers, min_length_A=5.0, symprec=1e-5).supercells) == 1
+    coinciding = (3.0 * np.eye(3), np.zeros((2, 3)), [13, 13])
+    assert len(standard_primitive(*coinciding)[2]) == 2  # no symmetry is found: as it was given
 
 
 def test_less_symmetry_needs_more_displacements() -> None:

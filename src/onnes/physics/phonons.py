@@ -5,6 +5,8 @@ The only module that knows phonopy. The forces come from elsewhere, see `onnes.p
 
 from __future__ import annotations
 
+import logging
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +34,7 @@ DISPLACEMENT_A = 0.01
 MAX_SUPERCELL_ATOMS = 512
 
 _POINTS = 401
+_SAME_LENGTH_A = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +62,16 @@ class DisplacedSupercells:
     def n_atoms(self) -> int:
         """Atoms in each supercell."""
         return len(self.supercells[0][2])
+
+    @property
+    def length_A(self) -> float:
+        """Shortest distance between an atom and its images (angstrom)."""
+        return _shortest_vector(self.supercells[0][0])
+
+    @property
+    def label(self) -> str:
+        """Repetitions in words, such as ``4x4x4``."""
+        return "x".join(map(str, self.repeats))
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,6 +113,8 @@ def displaced_supercells(
     displacement_A: float = DISPLACEMENT_A,
     symprec: float = 1e-3,
     max_atoms: int = MAX_SUPERCELL_ATOMS,
+    even: bool = False,
+    shorten: bool = False,
 ) -> DisplacedSupercells:
     """Make the displaced supercells of a crystal, as few as its symmetry allows.
 
@@ -110,13 +125,15 @@ def displaced_supercells(
     frac_coords, numbers
         Fractional coordinates, shape (n, 3), and atomic numbers, shape (n,).
     min_length_A
-        Each edge of the cell is repeated until it is at least this long.
+        Shortest distance between an atom and its images at least; see `supercell_repeats`.
     displacement_A
         How far one atom is moved; the opposite direction is added where symmetry does not imply it.
     symprec
         Tolerance of the symmetry search (angstrom).
     max_atoms
         Largest supercell allowed.
+    even, shorten
+        See `supercell_repeats`.
 
     Raises
     ------
@@ -135,13 +152,7 @@ def displaced_supercells(
 
     cell = np.asarray(lattice, float).reshape(3, 3)
     z = np.asarray(numbers, int)
-    a, b, c = np.maximum(1, np.ceil(min_length_A / np.linalg.norm(cell, axis=1) - 1e-9)).astype(int).tolist()
-    n_atoms = a * b * c * len(z)
-    if n_atoms > max_atoms:
-        raise CrystalError(
-            f"the {a}x{b}x{c} supercell of this {len(z)}-atom cell has {n_atoms} atoms, more than {max_atoms}; "
-            "give a primitive cell, lower min_length_A or raise max_atoms"
-        )
+    a, b, c = supercell_repeats(cell, len(z), min_length_A, max_atoms=max_atoms, even=even, shorten=shorten)
     try:
         frac = np.asarray(frac_coords, float).reshape(-1, 3)
         # phonopy has no mass for elements without a stable isotope; ASE has one.
@@ -156,6 +167,110 @@ def displaced_supercells(
     made = phonopy.supercells_with_displacements or []
     supercells = [(one.cell, one.scaled_positions, one.numbers.astype(np.int64)) for one in made if one is not None]
     return DisplacedSupercells(phonopy, supercells, (a, b, c), displacement_A)
+
+
+def supercell_repeats(
+    lattice: ArrayLike,
+    n_atoms: int,
+    min_length_A: float = MIN_LENGTH_A,
+    *,
+    max_atoms: int = MAX_SUPERCELL_ATOMS,
+    even: bool = False,
+    shorten: bool = False,
+) -> tuple[int, int, int]:
+    """How often a cell is repeated along a, b and c.
+
+    The shortest edge of the supercell is lengthened until every vector between an atom and its images is long enough: in a
+    skewed cell some are shorter than the edges. Edges of one length stay so, which keeps the symmetry.
+
+    Parameters
+    ----------
+    lattice
+        Row vectors, shape (3, 3), angstrom.
+    n_atoms
+        Atoms in the cell.
+    min_length_A
+        Shortest vector of the lattice of the supercell at least.
+    max_atoms
+        Largest supercell allowed.
+    even
+        Only 1 and even numbers, so that the modes at the boundary of the Brillouin zone fit into the supercell, where their
+        frequencies are exact. An edge that is long enough alone stays alone.
+    shorten
+        Take the largest supercell allowed when it is too short.
+
+    Raises
+    ------
+    CrystalError
+        When the supercell would be too large.
+
+    Examples
+    --------
+    >>> supercell_repeats(3.9 * np.eye(3), 5), supercell_repeats(3.9 * np.eye(3), 5, even=True)
+    ((3, 3, 3), (4, 4, 4))
+    >>> supercell_repeats(3.9 * np.eye(3), 5, even=True, max_atoms=200, shorten=True)
+    (2, 2, 2)
+    """
+    cell = np.asarray(lattice, float).reshape(3, 3)
+    edges = np.linalg.norm(cell, axis=1)
+    fits: tuple[int, int, int] | None = None
+    length = 0.0
+    while True:
+        repeats = np.maximum(1, np.ceil(length / edges)).astype(int)
+        if even:
+            repeats += (repeats > 1) & (repeats % 2 == 1)
+        a, b, c = repeats.tolist()
+        if a * b * c * n_atoms > max_atoms:
+            break
+        fits = (a, b, c)
+        if _shortest_vector(repeats[:, None] * cell) >= min_length_A - _SAME_LENGTH_A:
+            return fits
+        length = float((repeats * edges).min()) + _SAME_LENGTH_A
+    if fits is not None and shorten:
+        return fits
+    raise CrystalError(
+        f"the {a}x{b}x{c} supercell of this {n_atoms}-atom cell has {a * b * c * n_atoms} atoms, more than {max_atoms}; "
+        "give a primitive cell, lower min_length_A or raise max_atoms"
+    )
+
+
+def _shortest_vector(lattice: Floats) -> float:
+    """Length of the shortest vector of a lattice (angstrom)."""
+    from ase.geometry import minkowski_reduce
+
+    return float(np.linalg.norm(minkowski_reduce(lattice)[0], axis=1).min())
+
+
+def standard_primitive(
+    lattice: ArrayLike, frac_coords: ArrayLike, numbers: ArrayLike, symprec: float = 1e-2
+) -> Crystal:
+    """Primitive cell in the standard setting, its symmetry exact; the cell as given where no symmetry is found.
+
+    Parameters
+    ----------
+    lattice, frac_coords, numbers
+        Row vectors, shape (3, 3), angstrom; fractional coordinates, shape (n, 3); atomic numbers, shape (n,).
+    symprec
+        Tolerance of the symmetry search (angstrom); atoms move by up to this much onto their sites.
+
+    Examples
+    --------
+    >>> aluminium = standard_primitive(4.05 * np.eye(3), [[0, 0, 0], [0, .5, .5], [.5, 0, .5], [.5, .5, 0]], [13] * 4)
+    >>> len(aluminium[2]), round(float(np.linalg.norm(aluminium[0][0])), 3)
+    (1, 2.864)
+    """
+    import moyopy
+
+    cell = np.asarray(lattice, float).reshape(3, 3)
+    frac, z = np.asarray(frac_coords, float).reshape(-1, 3), np.asarray(numbers, np.int64)
+    # It warns for each supercell whose lattice is less symmetric than its crystal; that is no fault here.
+    logging.getLogger("moyo").setLevel(logging.ERROR)
+    try:
+        found = moyopy.MoyoDataset(moyopy.Cell(cell.tolist(), frac.tolist(), z.tolist()), symprec=symprec)
+    except (ValueError, RuntimeError):
+        return cell, frac, z
+    small = found.prim_std_cell
+    return np.array(small.basis), np.array(small.positions), np.array(small.numbers, np.int64)
 
 
 def phonon_dos(
@@ -199,7 +314,10 @@ def phonon_dos(
     phonopy.forces = forces
     phonopy.produce_force_constants(calculate_full_force_constants=False, show_drift=False)
     phonopy.symmetrize_force_constants(show_drift=False)
-    phonopy.run_mesh(mesh_length, is_gamma_center=True)
+    with warnings.catch_warnings():
+        # It warns where the cell needs a mesh along other axes, and takes one.
+        warnings.simplefilter("ignore")
+        phonopy.run_mesh(mesh_length, is_gamma_center=True)
     frequencies, weights = phonopy.mesh.frequencies, phonopy.mesh.weights
     share = float(weights @ (frequencies < -ACOUSTIC_NOISE_THZ).mean(1) / weights.sum())
     n1, n2, n3 = (int(n) for n in phonopy.mesh.mesh_numbers)

@@ -53,6 +53,8 @@ def phonons_of(
     mesh_length: float = 60.0,
     smearing_THz: float | None = None,
     max_supercell_atoms: int = MAX_SUPERCELL_ATOMS,
+    even: bool = False,
+    shorten: bool = False,
     max_atoms: int | None = None,
 ) -> list[Phonons | str]:
     """Phonons of every crystal of a batch, at the geometry given.
@@ -65,7 +67,7 @@ def phonons_of(
         Any `Potential` with forces.
     on_done
         Called with the number of crystals that finished since the last call.
-    min_length_A, displacement_A, symprec, max_supercell_atoms
+    min_length_A, displacement_A, symprec, max_supercell_atoms, even, shorten
         See `onnes.physics.phonons.displaced_supercells`.
     mesh_length, smearing_THz
         See `onnes.physics.phonons.phonon_dos`.
@@ -97,7 +99,14 @@ def phonons_of(
         on_done or (lambda _: None),
         max_atoms or _MAX_ATOMS["cuda" if potential.device.startswith("cuda") else "cpu"],
         {"mesh_length": mesh_length, "smearing_THz": smearing_THz},
-    ).run(min_length_A=min_length_A, displacement_A=displacement_A, symprec=symprec, max_atoms=max_supercell_atoms)
+    ).run(
+        min_length_A=min_length_A,
+        displacement_A=displacement_A,
+        symprec=symprec,
+        max_atoms=max_supercell_atoms,
+        even=even,
+        shorten=shorten,
+    )
 
 
 class _Gatherer:
