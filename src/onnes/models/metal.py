@@ -31,8 +31,11 @@ class MetalModel:
 
     def predict(self, features: NDArray[np.floating]) -> NDArray[np.float64]:
         """Probability of being a metal, shape (B,); features of shape (B, F)."""
-        logits = self.heads.predict(features)["metal_logit"]
-        return (1 / (1 + np.exp(-logits))).mean(0)
+        return self.predict_members(features).mean(0)
+
+    def predict_members(self, features: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Probability by each member, shape (M, B)."""
+        return 1 / (1 + np.exp(-self.heads.predict(features)["metal_logit"]))
 
 
 @lru_cache(maxsize=4)

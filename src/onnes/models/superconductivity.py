@@ -120,7 +120,7 @@ class SuperconductivityModel:
         dict
             ``lambda_``, ``omega_log_K``, ``omega2_K``, ``tc_K`` (Allen-Dynes with f1 and f2 of the ensemble's mean
             moments, mu* = 0.10), ``tc_mu016_K``, each ``*_std`` over the members, ``tc_lo_K`` and ``tc_hi_K`` (90 %),
-            ``tc_above_5K_probability``, ``debye_K``, ``domain_distance``; all of shape (B,).
+            ``tc_above_5K_probability``, ``debye_K``, ``debye_K_std``, ``domain_distance``; all of shape (B,).
         """
         members = self.heads.predict(features)
         ln_lambda, ln_log = members["ln_lambda"], members["ln_omega_log_K"]
@@ -149,6 +149,7 @@ class SuperconductivityModel:
             "tc_mu016_K": tc(lam, MU_STAR_HIGH),
             "tc_above_5K_probability": self.probability_above(TC_THRESHOLD_K, lam, log_K, log_K * ratio, sigma),
             "debye_K": np.exp(members["ln_debye_K"].mean(0)),
+            "debye_K_std": np.exp(members["ln_debye_K"]).std(0),
             "domain_distance": distance,
         }
 

@@ -50,3 +50,21 @@ def metal_card(name: str, config: dict[str, Any]) -> str:
 * **Limits**: PBE underestimates gaps; Mott insulators may be called metals.
 * **Licence**: {config["licence"]}; trained data under CC BY 4.0.
 """
+
+
+def formation_card(name: str, config: dict[str, Any]) -> str:
+    """Card of a formation-energy model, from its configuration."""
+    v = config["validation"]
+    return f"""# {name}: formation energy of a composition
+
+* **What**: {config["recipe"]["heads"]["members"]} networks on composition features (tabulated properties of the elements, fractions); no crystal is
+  read. The target is the lowest formation energy among the known crystals of a formula.
+* **Data**: {config["training_data"]}; {config["training_rows"]} formulas.
+* **Split**: {config["split"]}; the shipped weights are trained on all rows.
+* **Validation** ({v["n"]:.0f} formulas): MAE {v["mae_eV_per_atom"]:.3f} eV/atom, median error {v["median_error_eV_per_atom"]:.3f}, RMSE
+  {v["rmse_eV_per_atom"]:.3f}; linear model of the fractions {v["linear_mae_eV_per_atom"]:.3f}, mean of the data {v["mean_mae_eV_per_atom"]:.3f}. Rank correlation of the spread
+  over the networks with the error {v["spread_rank_correlation"]:.2f}.
+* **Limits**: energies on the Materials Project's corrected scale, not that of a potential: for ranking compositions, not
+  for a hull. What no crystal is known of may have a lower one than the label says.
+* **Licence**: {config["licence"]}; trained data under CC BY 4.0.
+"""

@@ -113,7 +113,17 @@ class ExperimentalRecipe(BaseModel):
         return settings
 
 
-Recipe = SuperconductivityRecipe | MetalRecipe | SpectrumRecipe | ExperimentalRecipe
+class FormationRecipe(BaseModel):
+    """Recipe of a formation-energy model of compositions."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["formation"]
+    name: str = Field(description="name of the model")
+    heads: TrainSettings = TrainSettings()
+
+
+Recipe = SuperconductivityRecipe | MetalRecipe | SpectrumRecipe | ExperimentalRecipe | FormationRecipe
 _ADAPTER: TypeAdapter[Recipe] = TypeAdapter(Annotated[Recipe, Field(discriminator="kind")])
 
 

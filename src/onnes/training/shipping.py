@@ -13,8 +13,10 @@ from onnes.training import metals
 from onnes.training import superconductivity as training
 from onnes.training.cards import metal_card, superconductivity_card
 from onnes.training.experimental_shipping import train_experimental
+from onnes.training.formation import train_formation
 from onnes.training.recipe import (
     ExperimentalRecipe,
+    FormationRecipe,
     MetalRecipe,
     Recipe,
     SpectrumRecipe,
@@ -68,6 +70,8 @@ def train_model(
         return train_spectrum(recipe, folder, device=device, on_epoch=on_epoch, checkpoint=folder / "members")
     if isinstance(recipe, ExperimentalRecipe):
         return train_experimental(recipe, folder, on_rows=on_rows, on_epoch=on_epoch)
+    if isinstance(recipe, FormationRecipe):
+        return train_formation(recipe, folder, on_epoch=on_epoch)
     if isinstance(recipe, MetalRecipe):
         return _train_metal(recipe, folder, device, on_rows, on_epoch)
     return _train_superconductivity(recipe, folder, device, on_rows, on_epoch)
