@@ -15,7 +15,9 @@ __all__ = [
     "experimental",
     "explain",
     "hull",
+    "phonons",
     "predict",
+    "properties",
     "propose",
     "relax",
     "report",
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from onnes.tools.crystals import hull, predict, propose, relax
     from onnes.tools.experimental import experimental
     from onnes.tools.explain import explain
+    from onnes.tools.phonons import phonons
+    from onnes.tools.properties import properties
 
 
 def __getattr__(name: str) -> Any:

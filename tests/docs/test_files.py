@@ -12,10 +12,12 @@ from onnes.crystals.schema import COLUMNS
 ROOT = Path(__file__).parents[2]
 # Longest first: eV_per_atom before atom-less endings.
 UNITS = {
+    "_J_per_mol_K": "J/(mol K)",
     "_states_per_eV": "states/eV",
     "_eV_per_atom": "eV/atom",
     "_eV_per_A": "eV/Å",
     "_eV": "eV",
+    "_g_per_cm3": "g/cm³",
     "_GPa": "GPa",
     "_THz": "THz",
     "_muB": "μB",

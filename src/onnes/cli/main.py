@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from onnes.cli import campaigns, crystals, experimental, explain, maintenance
+from onnes.cli import campaigns, crystals, experimental, explain, maintenance, phonons, properties
 from onnes.cli.options import EXIT_STOPPED, EXIT_USAGE
 from onnes.errors import OnnesError
 
@@ -20,6 +20,8 @@ app = typer.Typer(
 crystals.add_commands(app)
 explain.add_commands(app)
 experimental.add_commands(app)
+properties.add_commands(app)
+phonons.add_commands(app)
 campaigns.add_commands(app)
 maintenance.add_commands(app)
 

@@ -45,11 +45,30 @@ class KnownCrystal:
     tc_citation: str | None = None
     pressure_GPa: float = 0.0
 
+    def structure(self, *, primitive: bool = False) -> Structure:
+        """Build the crystal in its conventional cell, or in the primitive one."""
+        from pymatgen.core import Element, Lattice, Structure
+
+        from onnes.crystals.orbits import expand
+
+        sites = [(int(Element(element).Z), position) for element, position in self.sites]
+        lattice, frac, numbers = expand(self.space_group, self.cell, sites, primitive=primitive)
+        return Structure(Lattice(lattice), numbers.tolist(), frac)
+
 
 @lru_cache(maxsize=1)
 def _entries() -> dict[str, KnownCrystal]:
-    text = files("onnes.crystals").joinpath("data/known.toml").read_text(encoding="utf-8")
-    return {name: _entry(name, facts) for name, facts in tomllib.loads(text).items()}
+    return read_entries(read_facts("known.toml"))
+
+
+def read_facts(file: str) -> dict[str, Any]:
+    """Read one of the package's files of published crystals."""
+    return tomllib.loads(files("onnes.crystals").joinpath(f"data/{file}").read_text(encoding="utf-8"))
+
+
+def read_entries(facts: dict[str, Any]) -> dict[str, KnownCrystal]:
+    """Entries by name from what stands in such a file."""
+    return {name: _entry(name, about) for name, about in facts.items()}
 
 
 def _entry(name: str, facts: dict[str, Any]) -> KnownCrystal:
@@ -101,14 +120,7 @@ def known_crystal(name: str, *, primitive: bool = False) -> Structure:
     >>> known_crystal("Be2Nb3").composition.reduced_formula, len(known_crystal("Be2Nb3"))
     ('Be2Nb3', 10)
     """
-    from pymatgen.core import Element, Lattice, Structure
-
-    from onnes.crystals.orbits import expand
-
-    entry = known_entry(name)
-    sites = [(int(Element(element).Z), position) for element, position in entry.sites]
-    lattice, frac, numbers = expand(entry.space_group, entry.cell, sites, primitive=primitive)
-    return Structure(Lattice(lattice), numbers.tolist(), frac)
+    return known_entry(name).structure(primitive=primitive)
 
 
 def known_table(names: Sequence[str] | None = None, *, primitive: bool = True) -> pa.Table:
@@ -126,14 +138,20 @@ def known_table(names: Sequence[str] | None = None, *, primitive: bool = True) -
     CrystalError
         When a name is not in the list.
     """
+    return entries_table(
+        [known_entry(name) for name in (known_names() if names is None else names)], primitive=primitive
+    )
+
+
+def entries_table(entries: Sequence[KnownCrystal], *, primitive: bool = True) -> pa.Table:
+    """Crystal table of entries: ids are their names, ``source`` is "known"."""
     from onnes.crystals.batch import CrystalBatch
     from onnes.crystals.schema import with_columns
     from onnes.crystals.table import crystal_table
 
-    ids = known_names() if names is None else list(names)
-    batch = CrystalBatch.from_structures(known_crystal(name, primitive=primitive) for name in ids)
-    table = crystal_table(batch, ids=ids, source="known")
-    return with_columns(table, {"pressure_GPa": [known_entry(name).pressure_GPa for name in ids]})
+    batch = CrystalBatch.from_structures(entry.structure(primitive=primitive) for entry in entries)
+    table = crystal_table(batch, ids=[entry.name for entry in entries], source="known")
+    return with_columns(table, {"pressure_GPa": [entry.pressure_GPa for entry in entries]})
 
 
 def known_tc() -> dict[str, float]:

@@ -68,6 +68,14 @@ _TOOLS = {
             "formation energy and energy above the convex hull",
         ),
         ToolSpec(
+            "properties", "onnes.tools.properties:properties", "compute", "a second or two a crystal",
+            "density, elastic moduli, Debye temperatures, metal probability and magnetic moment of crystals",
+        ),
+        ToolSpec(
+            "phonons", "onnes.tools.phonons:phonons", "compute", "seconds to minutes a crystal",
+            "phonon bands, density of states, grade of dynamic stability, heat capacity and soft modes of crystals",
+        ),
+        ToolSpec(
             "propose", "onnes.tools.crystals:propose", "compute", "thousands of candidates a minute",
             "candidate crystals from parents or elements",
         ),

@@ -4,8 +4,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from onnes.training import metals
 from onnes.training import superconductivity as training
+from onnes.training.benchmarks import labelled_sets
 from onnes.training.benchmarks import models as module
 from onnes.training.benchmarks.models import (
     benchmark_classifier,
@@ -148,10 +148,16 @@ def test_classifier_ranks_and_is_calibrated(quick, data) -> None:
 
 
 def test_metal(monkeypatch) -> None:
-    monkeypatch.setattr(metals, "load_metal_data", lambda *_, **__: metal_data(700, width=10))
-    monkeypatch.setattr(module, "read_recipe", lambda _: metal_recipe())
+    made = metal_data(700, width=10)
+    monkeypatch.setattr(labelled_sets.metals, "load_metal_data", lambda *_, **__: made)
+    monkeypatch.setattr(labelled_sets, "read_recipe", lambda _: metal_recipe())
     result = benchmark_metal()
-    assert [row[0] for row in result.rows] == ["0.2", "0.5"]
+    assert [row[0] for row in result.rows[:2]] == ["0.2", "0.5"]
+    assert result.rows[2][0].endswith("(chosen)")
     recalls = [float(row[3]) for row in result.rows]
     assert recalls[0] >= recalls[1] > 0.7
     assert result.values["auc"] > 0.9
+    assert result.values["n"] == made.validation.sum()
+    assert result.values["share_of_metals"] == pytest.approx(made.is_metal[made.validation].mean())
+    assert result.values["precision, chosen"] > 0.75  # 0.85 on the training folds
+    assert result.values["recall, chosen"] > 0.9

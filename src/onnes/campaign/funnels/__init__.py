@@ -9,7 +9,13 @@ from pathlib import Path
 from onnes.errors import ConfigError
 from onnes.flow.funnel import Funnel
 
-_STAGE_MODULES = ("onnes.flow.gate", "onnes.physics.stages", "onnes.potentials.stages", "onnes.models.stages")
+_STAGE_MODULES = (
+    "onnes.flow.gate",
+    "onnes.physics.stages",
+    "onnes.potentials.stages",
+    "onnes.potentials.phonon_stages",
+    "onnes.models.stages",
+)
 
 
 def register_builtin_stages() -> None:
