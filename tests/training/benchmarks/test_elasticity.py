@@ -58,7 +58,12 @@ def test_errors_are_those_of_the_table(data) -> None:
     moduli = elasticity.cached_moduli(elasticity._crystals(truth), "fake")
     error = floats(moduli, "bulk_modulus_GPa") - floats(truth, "bulk_modulus_vrh_GPa")
     assert found.values["fake: bulk_mae_GPa"] == pytest.approx(np.nanmean(np.abs(error)))
-    assert [row[0] for row in found.rows] == ["median of the other rows", "trees on composition and volume", "fake"]
+    assert [row[0] for row in found.rows] == [
+        "median of the other rows",
+        "trees on composition and volume",
+        "networks on the features of fake",
+        "fake",
+    ]
     failed = sum(formula == "Pb" for formula in truth["reduced_formula"].to_pylist())
     assert failed > 0
     assert found.values["fake: n_bulk"] == 10 - failed
@@ -84,4 +89,4 @@ def test_two_potentials_and_plots(data, tmp_path) -> None:
         f"{kind}-modulus-{name}.svg" for kind in ("bulk", "shear") for name in ("fake", "other")
     }
     assert any(note.startswith("fake and other, bulk: rank correlation") for note in found.notes)
-    assert found.markdown().count("\n| ") == 1 + 4
+    assert found.markdown().count("\n| ") == 1 + 5
