@@ -24,7 +24,7 @@ _HEADINGS = {
     "shear_modulus_GPa": ("G / GPa", "{:.0f}"),
     "shear_modulus_spread_GPa": ("± G", "{:.0f}"),
     "poisson_ratio": ("ν", "{:.2f}"),
-    "mechanically_stable": ("elastic", "{}"),
+    "mechanically_stable": ("mech. stable", "{}"),
     "debye_from_moduli_K": ("θ(moduli) / K", "{:.0f}"),
     "debye_K": ("θ(model) / K", "{:.0f}"),
     "debye_K_std": ("± θ", "{:.0f}"),
