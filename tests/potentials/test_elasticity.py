@@ -74,6 +74,10 @@ def test_table() -> None:
     errors = values(out, "error")
     assert errors[:2] == [None, "broken before"]
     assert errors[2].startswith("elastic tensor failed: ValueError")
+    density = values(out, "density_g_per_cm3")
+    silver = CrystalBatch.from_table(table).to_structures()[2]
+    assert density[0] > 0
+    assert density[1:] == [None, pytest.approx(silver.density)]  # needs no tensor
     assert values(out, "elastic_potential") == ["fake", None, None]
     tensor = np.reshape(values(out, "elastic_tensor_GPa")[0], (6, 6))
     assert tensor[:3, :3].mean() == pytest.approx(bulk[0])
@@ -98,7 +102,12 @@ def test_spread_is_the_difference_to_a_second_potential() -> None:
 
 
 def test_a_second_potential_that_fails_leaves_the_spread_empty() -> None:
-    out = elastic_table(rows(13), FakePotential(), sibling=FakePotential(raises_for=[13]))
+    table = with_columns(rows(13, 29), {"notes": ["old", None]})
+    out = elastic_table(table, FakePotential(), sibling=FakePotential("other", raises_for=[13]))
+    assert values(out, "notes")[0].startswith("old; no spread of the moduli, other: elastic tensor failed: ValueError")
+    assert values(out, "notes")[1] is None
+    assert values(out, "bulk_modulus_spread_GPa")[1] == 0
+    out = out.slice(0, 1)
     assert values(out, "error") == [None]
     assert values(out, "bulk_modulus_GPa")[0] > 0
     assert values(out, "bulk_modulus_spread_GPa") == [None]

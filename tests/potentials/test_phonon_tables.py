@@ -11,6 +11,7 @@ from onnes.crystals.batch import CrystalBatch
 from onnes.crystals.schema import values, with_columns
 from onnes.crystals.table import crystal_table
 from onnes.flow.stage import StageContext, StageKind, stage_class
+from onnes.potentials import phonon_tables
 from onnes.potentials import potential as registry
 from onnes.potentials.fingerprints import potential_sha256
 from onnes.potentials.phonon_settings import PHONON_COLUMNS, FollowSettings, GradeSettings
@@ -89,6 +90,33 @@ def test_parent_that_cannot_be_followed_says_so(table) -> None:
     assert out.num_rows == 4
     assert values(out, "notes")[2].startswith("old; soft modes not followed: ")
     assert values(out, "error")[2] is None
+
+
+def test_parent_whose_modes_lead_nowhere_says_why(table) -> None:
+    graded = with_columns(table, {"phonon_grade": ["unstable", "unstable", None, None]})
+    out = with_soft_mode_children(graded, FollowSettings(max_child_atoms=1), GradeSettings(**HOW))
+    assert out.num_rows == 4
+    assert values(out, "notes")[0].startswith("no soft mode to follow")
+    assert "not tried, because their cells have more than 1 atoms" in values(out, "notes")[1]
+
+
+def test_anything_that_goes_wrong_with_one_row_stays_there(table, monkeypatch) -> None:
+    def broken(*_, **__):
+        raise ArithmeticError("no number")
+
+    def receive(row, found):
+        if row == 0:
+            raise TypeError("not this one")
+
+    out = phonon_table(table, GradeSettings(**HOW), receive=receive)
+    assert values(out, "error")[:2] == ["phonons failed: TypeError: not this one", None]
+    monkeypatch.setattr(phonon_tables, "follow_soft_modes", broken)
+    more = with_soft_mode_children(out, None, GradeSettings(**HOW))
+    assert more.num_rows == 4
+    assert values(more, "notes")[1] == "soft modes not followed: ArithmeticError: no number"
+    monkeypatch.setattr(phonon_tables, "heat_capacity_J_per_mol_cell_K", broken)
+    out = phonon_table(table, GradeSettings(**HOW))
+    assert values(out, "error")[:2] == ["phonons failed: ArithmeticError: no number"] * 2
 
 
 def test_empty_table(table) -> None:

@@ -2,7 +2,14 @@ import pytest
 
 from onnes.errors import ModelError
 from onnes.potentials import potential as registry
-from onnes.potentials.potential import DEFAULT_POTENTIAL, Potential, load_potential, potential_names, register_potential
+from onnes.potentials.potential import (
+    DEFAULT_POTENTIAL,
+    Potential,
+    load_potential,
+    potential_names,
+    register_potential,
+    sibling_of,
+)
 
 
 @pytest.fixture
@@ -14,6 +21,11 @@ def empty_registry(monkeypatch):
 def test_shipped_adapters() -> None:
     assert potential_names() == ["chgnet", "sevennet-0", "sevennet-l3i5"]
     assert DEFAULT_POTENTIAL == "sevennet-0"
+
+
+def test_sibling_is_another_one() -> None:
+    siblings = {name: sibling_of(name) for name in potential_names()}
+    assert siblings == {"sevennet-0": "sevennet-l3i5", "sevennet-l3i5": "sevennet-0", "chgnet": "sevennet-0"}
 
 
 def test_unknown_name_lists_the_known_ones() -> None:

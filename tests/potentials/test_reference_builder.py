@@ -107,10 +107,11 @@ def test_another_potential_never_gets_the_pieces_of_the_first(table, tmp_path) -
     assert rows["al"]["energy_eV_per_atom"] > -2.5
 
 
-def test_unknown_element_and_nan_stay_without_energy(tmp_path) -> None:
+@pytest.mark.parametrize("fault", [{"nan_for": [CU]}, {"raises_for": [CU]}])
+def test_unknown_element_and_failure_stay_without_energy(fault, tmp_path) -> None:
     batch = CrystalBatch.of([fcc(AL), fcc(96), fcc(CU)])
     table = crystal_table(batch, ids=["al", "cm", "cu"], source="tests")
-    made = _build(table, tmp_path, FakePotential(nan_for=[CU]))
+    made = _build(table, tmp_path, FakePotential(**fault))
     energies = {name: row["energy_eV_per_atom"] for name, row in _rows(made).items()}
     assert energies["al"] is not None
     assert energies["cm"] is None

@@ -35,7 +35,10 @@ def simple_cubic():
 
 @pytest.fixture(scope="module")
 def children(simple_cubic):
-    return follow_soft_modes(simple_cubic[0], FakePotential(), FollowSettings(max_children=9, fmax_eV_per_A=0.003))
+    followed = follow_soft_modes(simple_cubic[0], FakePotential(), FollowSettings(max_children=9, fmax_eV_per_A=0.003))
+    assert followed.n_directions >= len(followed.children)
+    assert (followed.n_too_large, followed.failures, followed.remark) == (0, (), None)
+    return followed.children
 
 
 def test_children_lie_below_their_parent(simple_cubic, children) -> None:
@@ -67,10 +70,13 @@ def test_different_children_only(children) -> None:
 
 def test_the_lowest_are_kept(simple_cubic, children) -> None:
     how = FollowSettings(max_children=1, fmax_eV_per_A=0.003)
-    [only] = follow_soft_modes(simple_cubic[0], FakePotential(), how)
+    [only] = follow_soft_modes(simple_cubic[0], FakePotential(), how).children
     assert only.gain_meV_per_atom == pytest.approx(children[0].gain_meV_per_atom, abs=0.5)
     demanding = FollowSettings(min_gain_meV_per_atom=1e5)
-    assert follow_soft_modes(simple_cubic[0], FakePotential(), demanding) == []
+    none = follow_soft_modes(simple_cubic[0], FakePotential(), demanding)
+    n = none.n_directions
+    assert none.children == []
+    assert none.remark == f"none of {n} directions along soft modes led to a crystal at least 100000 meV/atom lower"
 
 
 def test_child_can_be_made_again_from_its_operation(children) -> None:
@@ -87,17 +93,47 @@ def test_child_can_be_made_again_from_its_operation(children) -> None:
 def test_stable_crystal_has_no_children() -> None:
     crystal, _ = relaxed(fcc(29))
     [phonons] = phonons_of(CrystalBatch.of([standard_primitive(*crystal)]), FakePotential(), **HOW)
-    assert follow_soft_modes(phonons, FakePotential()) == []
+    followed = follow_soft_modes(phonons, FakePotential())
+    assert followed.children == []
+    assert followed.remark.startswith("no soft mode to follow: fake has none below -0.1 THz")
 
 
 def test_modes_with_large_supercells_are_left_alone(simple_cubic) -> None:
-    assert follow_soft_modes(simple_cubic[0], FakePotential(), FollowSettings(max_child_atoms=1)) == []
+    followed = follow_soft_modes(simple_cubic[0], FakePotential(), FollowSettings(max_child_atoms=1))
+    n = followed.n_directions
+    assert (followed.children, followed.n_too_large) == ([], n)
+    assert followed.remark == (
+        f"{n} of {n} directions along soft modes not tried, because their cells have more than 1 atoms"
+    )
+
+
+def test_relaxations_that_fail_are_counted(simple_cubic) -> None:
+    followed = follow_soft_modes(simple_cubic[0], FakePotential(), FollowSettings(max_steps=1))
+    n = followed.n_directions
+    assert followed.children == []
+    assert followed.failures == ("not relaxed after 1 steps",) * n
+    assert followed.remark == f"{n} of {n} directions along soft modes failed: not relaxed after 1 steps"
+
+
+def test_displacements_that_the_potential_cannot_evaluate_are_counted(simple_cubic) -> None:
+    class Fragile(FakePotential):
+        """Knows the undistorted crystal only."""
+
+        def evaluate(self, batch, *, forces=True, features=False):
+            found = super().evaluate(batch, forces=forces)
+            found.energies_eV[batch.n_atoms > 1] = np.nan
+            return found
+
+    followed = follow_soft_modes(simple_cubic[0], Fragile())
+    assert followed.children == []
+    assert len(followed.failures) == followed.n_directions
+    assert "fake gives the displaced crystal no energy" in followed.remark
 
 
 def test_enthalpy_counts_under_pressure() -> None:
     crystal, _ = relaxed((NEAREST_A * np.eye(3), np.zeros((1, 3)), np.array([29])), pressure=20.0)
     [phonons] = phonons_of(CrystalBatch.of([crystal]), FakePotential(), **HOW)
-    [child] = follow_soft_modes(phonons, FakePotential(), pressure_GPa=20.0)
+    [child] = follow_soft_modes(phonons, FakePotential(), pressure_GPa=20.0).children
     squeezed = abs(np.linalg.det(crystal[0])) - abs(np.linalg.det(child.crystal[0])) / len(child.crystal[2])
     energy = FakePotential().evaluate(CrystalBatch.of([crystal])).energies_eV[0] - child.energy_eV_per_atom
     assert squeezed > 0.5

@@ -5,7 +5,7 @@ from onnes.crystals.batch import CrystalBatch
 from onnes.crystals.schema import COLUMNS, concat, values, with_columns
 from onnes.crystals.table import crystal_table
 from onnes.potentials.relaxation import RelaxSettings
-from onnes.potentials.tables import evaluate_table, relax_table
+from onnes.potentials.tables import evaluate_table, relax_at_own_pressure, relax_table
 from tests.potentials.fakes import FakePotential, fcc_batch
 
 FREE = RelaxSettings(keep_symmetry=False)
@@ -103,6 +103,22 @@ def test_row_that_does_not_converge_says_so_and_keeps_its_numbers(table) -> None
     assert values(out, "geometry")[0] == "fake"
 
 
+def test_every_row_at_its_own_pressure(table) -> None:
+    pressed = with_columns(table, {"pressure_GPa": [20.0, 5.0, None, 20.0]})
+    seen = []
+    out = relax_at_own_pressure(pressed, FakePotential(), FREE, on_rows=seen.append)
+    assert sum(seen) == 2
+    assert values(out, "id") == NAMES
+    assert values(out, "pressure_GPa") == [20.0, 5.0, 0.0, 20.0]
+    volumes = CrystalBatch.from_table(out).volumes
+    assert volumes[0] < 0.97 * volumes[2]
+    alone = relax_table(table, FakePotential(), FREE.model_copy(update={"pressure_GPa": 20.0}))
+    assert values(out, "lattice")[0] == values(alone, "lattice")[0]
+    assert values(out, "lattice")[2] == values(relax_table(table, FakePotential(), FREE), "lattice")[2]
+    for row in (1, 3):
+        assert out.slice(row, 1).select(pressed.column_names).equals(pressed.slice(row, 1))
+
+
 def test_evaluation_leaves_the_geometry(table) -> None:
     seen = []
     out = evaluate_table(table, FakePotential(), on_rows=seen.append)
@@ -135,7 +151,7 @@ def test_evaluation_of_a_bad_row(table) -> None:
     assert values(out, "potential") == [None, None, "fake", None]
 
 
-@pytest.mark.parametrize("function", [relax_table, evaluate_table])
+@pytest.mark.parametrize("function", [relax_table, relax_at_own_pressure, evaluate_table])
 def test_nothing_to_do(table, function) -> None:
     assert function(table.slice(0, 0), FakePotential()).num_rows == 0
     closed = table.take([1, 3])

@@ -103,7 +103,14 @@ def test_elements_are_counted_by_their_share() -> None:
 def test_table_keeps_the_geometry_unless_asked() -> None:
     table = with_columns(
         rows(CrystalBatch.of([fcc(29, scale=0.95), fcc(13), fcc(47)])),
-        {"error": [None, "broken before", None], "e_above_hull_eV_per_atom": [0.1, 0.2, 0.3], "tc_K": [1.0, 2.0, 3.0]},
+        {
+            "error": [None, "broken before", None],
+            "e_above_hull_eV_per_atom": [0.1, 0.2, 0.3],
+            "tc_K": [1.0, 2.0, 3.0],
+            "forces_max_eV_per_A": [0.01, 0.02, 0.03],
+            "relax_steps": [3, 4, 5],
+            "relax_converged": [True, True, True],
+        },
     )
     done = []
     out = scan_table(table, FakePotential(raises_for=[47]), on_rows=done.append)
@@ -114,6 +121,9 @@ def test_table_keeps_the_geometry_unless_asked() -> None:
     assert values(out, "potential") == ["fake", None, None]
     assert values(out, "e_above_hull_eV_per_atom") == [None, 0.2, 0.3]  # that of another energy
     assert values(out, "tc_K") == [1.0, 2.0, 3.0]
+    assert values(out, "relax_steps") == [None, 4, 5]  # the relaxed crystal had another energy
+    assert values(out, "relax_converged") == [None, True, True]
+    assert values(out, "forces_max_eV_per_A") == [None, 0.02, 0.03]
     assert values(out, "error")[1] == "broken before"
     assert values(out, "error")[2].startswith("volume scan failed")
 
@@ -142,6 +152,7 @@ def test_stage_with_an_ensemble(monkeypatch) -> None:
     stage = VolumeScanStage(VolumeScanSettings(potential="fake", others=("other",)))
     out = stage.apply(rows(CrystalBatch.of([fcc(29), fcc(13)])), StageContext("volume-scan"))
     assert set(VolumeScanStage.writes) <= set(out.column_names)
+    assert {"forces_max_eV_per_A", "relax_steps", "relax_converged"} <= set(VolumeScanStage.writes)
     energy = np.array(values(out, "energy_eV_per_atom"))
     # offsets 0 and 0.3, elements -2, -2 for copper, -1, -3 for aluminium
     np.testing.assert_allclose(values(out, "formation_energy_median_eV_per_atom"), energy + [2.15, 2.15])

@@ -5,7 +5,7 @@ import pytest
 
 from onnes.errors import ModelError
 from onnes.models.formation import load_formation_model
-from onnes.models.weights import save_weights, weight_names
+from onnes.models.weights import save_weights
 from onnes.training.data import bucket
 from onnes.training.formation import load_formation_data, score_formation, train_formation
 from onnes.training.recipe import FormationRecipe, read_recipe
@@ -86,10 +86,3 @@ def test_a_model_of_another_kind(tmp_path) -> None:
 
 def test_shipped_recipe() -> None:
     assert isinstance(read_recipe("formation"), FormationRecipe)
-
-
-@pytest.mark.skipif("formation" not in weight_names(), reason="the weights are not installed; train them")
-def test_shipped_weights() -> None:
-    energies, spread = load_formation_model().predict(["NaCl", "MgO", "TiN", "Nb3Sn", "Al"])
-    assert energies.tolist() == pytest.approx([-2.1, -3.0, -1.9, -0.12, 0.0], abs=0.15)
-    assert (spread < 0.3).all()

@@ -14,13 +14,19 @@ def phonons(
     files: Files,
     potential: Potential = "sevennet-0",
     refine: Annotated[bool, typer.Option(help="Ask a second potential as well; only what both say is a grade.")] = True,
-    relax: Annotated[bool, typer.Option(help="Relax first, the symmetry kept.")] = True,
+    relax: Annotated[bool, typer.Option(help="Relax first, the symmetry kept, at each crystal's own pressure.")] = True,
     min_length: Annotated[
         float, typer.Option(help="Shortest distance of an atom to its images in the supercell (Å).")
     ] = 10.0,
-    displacement: Annotated[float, typer.Option(help="Length of the displacements (Å).")] = 0.01,
+    displacement: Annotated[
+        float, typer.Option(help="Length of the displacements (Å); the second one is three times as long.")
+    ] = 0.01,
     follow: Annotated[
-        bool, typer.Option("--follow", help="Follow unstable modes to crystals of lower energy; they become rows.")
+        bool,
+        typer.Option(
+            "--follow",
+            help="Follow unstable modes of unstable and doubtful crystals to crystals of lower energy; they become rows.",
+        ),
     ] = False,
     plots: Annotated[
         Path | None, typer.Option("--plots", help="Folder for figures (SVG): bands with DOS, thermal properties.")
@@ -30,10 +36,11 @@ def phonons(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Phonons (THz), their grade, and the heat capacity (J/(mol K)); --json has bands, DOS and thermal properties.
+    """Phonons (THz), their grade, and the heat capacity (J/K per mole of atoms) at 300 K.
 
-    The grade is stable, doubtful or unstable. Imaginary frequencies are printed as negative. The non-analytic correction
-    is left out: polar crystals show no LO-TO splitting at q = 0.
+    --json adds bands, density of states and thermal properties, the latter of one mole of primitive cells. The grade is
+    stable, doubtful or unstable. Imaginary frequencies are printed as negative. The non-analytic correction is left out:
+    polar crystals show no LO-TO splitting at q = 0.
     """
     from onnes.tools.inputs import as_table
     from onnes.tools.phonons import phonons as run

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from onnes.models.composition import Formula
 
-DEFAULT_MODEL = "formation"
 TARGETS = ("formation_energy_eV_per_atom",)
 
 
@@ -50,8 +49,8 @@ class FormationModel:
 
         Examples
         --------
-        >>> energies, _ = load_formation_model().predict(["NaCl", "Nb3Sn"])
-        >>> -2.3 < energies[0] < -1.7, -0.3 < energies[1] < 0.1
+        >>> energies, _ = load_formation_model("weights/formation").predict(["NaCl", "Nb3Sn"])  # doctest: +SKIP
+        >>> -2.3 < energies[0] < -1.7, -0.3 < energies[1] < 0.1  # doctest: +SKIP
         (True, True)
         """
         members = self.heads.predict(composition_features(formulas))[TARGETS[0]]
@@ -59,8 +58,14 @@ class FormationModel:
 
 
 @lru_cache(maxsize=2)
-def load_formation_model(name: str = DEFAULT_MODEL) -> FormationModel:
-    """Load a model by its shipped name or its folder; raises ModelError when it is of another kind or was changed."""
+def load_formation_model(name: str) -> FormationModel:
+    """Load a model from its folder; none is shipped, ``onnes train formation --out FOLDER`` makes one.
+
+    Raises
+    ------
+    ModelError
+        When there is none, or it is of another kind or was changed.
+    """
     weights = load_weights(name)
     if weights.config.get("kind") != "formation":
         raise ModelError(f"model {name!r} is of kind {weights.config.get('kind')!r}; give one of kind 'formation'")

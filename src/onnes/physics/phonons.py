@@ -1,6 +1,6 @@
 """Phonons by finite displacements: the supercells to evaluate, and the density of states from their forces.
 
-The only module that knows phonopy. The forces come from elsewhere, see `onnes.potentials.force_constants`.
+The only module that imports phonopy. The forces come from elsewhere, see `onnes.potentials.force_constants`.
 """
 
 from __future__ import annotations
@@ -57,6 +57,12 @@ class DisplacedSupercells:
     supercells: list[Crystal]
     repeats: tuple[int, int, int]
     displacement_A: float
+
+    @property
+    def cell(self) -> Crystal:
+        """The cell that is repeated: lattice (3, 3), frac_coords (n, 3), atomic_numbers (n,)."""
+        cell = self.phonopy.primitive
+        return cell.cell, cell.scaled_positions, cell.numbers.astype(np.int64)
 
     @property
     def n_atoms(self) -> int:

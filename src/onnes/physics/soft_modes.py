@@ -164,8 +164,7 @@ def soft_modes(phonons: Phonons, *, tolerance_THz: float = 0.1, max_wave_vectors
     qpoints = commensurate_qpoints(phonons.displaced.repeats)
     phonopy.run_qpoints(qpoints, with_eigenvectors=True)
     frequencies, vectors = phonopy.qpoints.frequencies, phonopy.qpoints.eigenvectors
-    cell = phonopy.primitive
-    crystal = (cell.cell, cell.scaled_positions, cell.numbers.astype(np.int64))
+    crystal, masses = phonons.displaced.cell, np.asarray(phonopy.primitive.masses, float)
     taken: list[Floats] = []
     modes: list[SoftMode] = []
     for i in np.argsort(frequencies[:, 0], kind="stable"):
@@ -177,7 +176,7 @@ def soft_modes(phonons: Phonons, *, tolerance_THz: float = 0.1, max_wave_vectors
         taken.append(qpoints[i])
         square = frequencies[i] * np.abs(frequencies[i])
         space = vectors[i][:, np.abs(square - square[0]) < _DEGENERATE_THZ2]
-        modes += _directions(qpoints[i], float(lowest), space, crystal, np.asarray(cell.masses, float))
+        modes += _directions(qpoints[i], float(lowest), space, crystal, masses)
     return modes
 
 
@@ -185,17 +184,17 @@ def _directions(q: Floats, frequency: float, space: Any, crystal: Crystal, masse
     """One soft mode for each direction in a space of degenerate eigenvectors, shape (3 N, k)."""
     cells = smallest_supercell(q, crystal[0])
     lattice, frac, numbers, owners, places = _supercell(crystal, cells)
+    supercell = (lattice, frac, numbers)
     axes = np.tile([1.0, 2.0, 3.0], len(crystal[2]))
     turned = space @ np.linalg.eigh(space.conj().T @ (axes[:, None] * space))[1]
+    # eigh leaves the phase of each mode open, on which combinations depend: the largest entry of each is made real.
+    fixed = turned / np.exp(1j * np.angle(turned[np.abs(turned).argmax(0), np.arange(turned.shape[1])]))
     phases = np.exp(2j * np.pi * places @ q) / np.sqrt(masses[owners])
     found = []
     for direction in _combinations(turned.shape[1]):
-        # A phase of its own would turn each mode of the combination; the largest entry of each is made real.
-        fixed = turned / np.exp(1j * np.angle(turned[np.abs(turned).argmax(0), np.arange(turned.shape[1])]))
         vector = (fixed @ np.array(direction)).reshape(-1, 3)[owners] * phases[:, None]
         pattern = (vector * np.exp(-1j * np.angle(vector.ravel()[np.abs(vector).argmax()]))).real
         length = np.linalg.norm(pattern, axis=1).max()
-        supercell = (lattice, frac, numbers)
         found.append(SoftMode(q, frequency, turned.shape[1], direction, crystal, cells, supercell, pattern / length))
     return found
 

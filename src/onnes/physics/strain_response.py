@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from ase.units import GPa
 
 from onnes.crystals.operations import SYMPREC_A, Operations, operations, primitive_cell
 from onnes.errors import CrystalError
@@ -28,7 +29,7 @@ DISPLACEMENT_A = 0.01
 MAX_ATOMS = 100
 SOFT_EV_PER_A2 = 0.01
 """Displacements with a smaller curvature are noise: they are neither relaxed nor counted as unstable."""
-GPA_PER_EV_PER_A3 = 160.21766208
+GPA_PER_EV_PER_A3: float = 1 / GPa
 
 _SAME = 1e-4
 _VOIGT = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))

@@ -29,7 +29,7 @@ class ThermalProperties:
     ----------
     temperatures_K
         Shape (n,).
-    free_energy_kJ_per_mol, entropy_J_per_mol_K, heat_capacity_J_per_mol_K
+    free_energy_kJ_per_mol_cell, entropy_J_per_mol_cell_K, heat_capacity_J_per_mol_cell_K
         Of the vibrations, zero-point energy included, shape (n,).
     n_atoms
         Atoms in the cell.
@@ -38,9 +38,9 @@ class ThermalProperties:
     """
 
     temperatures_K: Floats
-    free_energy_kJ_per_mol: Floats
-    entropy_J_per_mol_K: Floats
-    heat_capacity_J_per_mol_K: Floats
+    free_energy_kJ_per_mol_cell: Floats
+    entropy_J_per_mol_cell_K: Floats
+    heat_capacity_J_per_mol_cell_K: Floats
     n_atoms: int
     left_out_share: float
 
@@ -50,9 +50,9 @@ class ThermalProperties:
             "n_atoms": self.n_atoms,
             "left_out_share": round(self.left_out_share, 5),
             "temperatures_K": self.temperatures_K.tolist(),
-            "free_energy_kJ_per_mol": self.free_energy_kJ_per_mol.round(5).tolist(),
-            "entropy_J_per_mol_K": self.entropy_J_per_mol_K.round(5).tolist(),
-            "heat_capacity_J_per_mol_K": self.heat_capacity_J_per_mol_K.round(5).tolist(),
+            "free_energy_kJ_per_mol_cell": self.free_energy_kJ_per_mol_cell.round(5).tolist(),
+            "entropy_J_per_mol_cell_K": self.entropy_J_per_mol_cell_K.round(5).tolist(),
+            "heat_capacity_J_per_mol_cell_K": self.heat_capacity_J_per_mol_cell_K.round(5).tolist(),
         }
 
 
@@ -78,7 +78,7 @@ def thermal_properties(phonons: Phonons, temperatures_K: ArrayLike = TEMPERATURE
     >>> from onnes.potentials.potential import load_potential
     >>> aluminium = CrystalBatch.from_structures([known_crystal("Al", primitive=True)])
     >>> [phonons] = phonons_of(aluminium, load_potential(), min_length_A=8.0)
-    >>> bool(22 < thermal_properties(phonons, [300.0]).heat_capacity_J_per_mol_K[0] < 24.9)
+    >>> bool(22 < thermal_properties(phonons, [300.0]).heat_capacity_J_per_mol_cell_K[0] < 24.9)
     True
     """
     phonopy = phonons.displaced.phonopy
@@ -97,6 +97,6 @@ def thermal_properties(phonons: Phonons, temperatures_K: ArrayLike = TEMPERATURE
     )
 
 
-def heat_capacity_J_per_mol_K(phonons: Phonons, temperature_K: float = ROOM_TEMPERATURE_K) -> float:
+def heat_capacity_J_per_mol_cell_K(phonons: Phonons, temperature_K: float = ROOM_TEMPERATURE_K) -> float:
     """Heat capacity at constant volume of one mole of cells (J/(mol K)); see `thermal_properties`."""
-    return float(thermal_properties(phonons, [temperature_K]).heat_capacity_J_per_mol_K[0])
+    return float(thermal_properties(phonons, [temperature_K]).heat_capacity_J_per_mol_cell_K[0])

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from ase.units import GPa
 
 from onnes.errors import CrystalError
 from onnes.potentials.devices import torch_device
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     from chgnet.model.model import CHGNet as _CHGNet
-
-_GPA = 1 / 160.21766208  # eV/A^3
 
 
 class CHGNet:
@@ -65,7 +64,7 @@ class CHGNet:
         return Evaluation(
             energies,
             torch.cat(list(out["f"])).detach().cpu().numpy().astype(float),
-            np.stack([s.detach().cpu().numpy() for s in out["s"]]).astype(float) * _GPA,
+            np.stack([s.detach().cpu().numpy() for s in out["s"]]).astype(float) * GPa,
             hidden,
             moments,
         )

@@ -146,31 +146,36 @@ def elastic_table(
     potential
         Whose elastic tensor.
     sibling
-        A second potential: ``bulk_modulus_spread_GPa`` and its like are the differences between the two.
+        A second potential: ``bulk_modulus_spread_GPa`` and its like are the differences between the two, both at the same
+        geometry.
     on_rows
         Called with the number of rows done since the last call.
 
     Returns
     -------
     pyarrow.Table
-        The same rows in the same order; a row that fails gets ``error``. ``mechanically_stable`` says whether every
-        homogeneous deformation raises the energy. Where the tensor is not positive definite, only the bulk modulus is
-        given.
+        The same rows in the same order; a row that fails gets ``error`` and its density alone. ``mechanically_stable`` says
+        whether every homogeneous deformation raises the energy. Where the tensor is not positive definite, only the bulk
+        modulus is given. Where the sibling fails, ``notes`` say so.
     """
     rows = np.flatnonzero(is_open(table))
-    names = (*ELASTIC_COLUMNS, "geometry", "error")
+    names = (*ELASTIC_COLUMNS, "geometry", "notes", "error")
     columns: dict[str, list[Any]] = {name: values(table, name) for name in names}
     chunk = _CHUNK[potential.device.partition(":")[0]]
     for start in range(0, len(rows), chunk):
         part = rows[start : start + chunk]
         batch = CrystalBatch.from_table(table.take(part))
         first = elastic_responses(batch, potential)
-        second = elastic_responses(batch, sibling) if sibling else ["no second potential"] * len(part)
+        second = elastic_responses(batch, sibling) if sibling else [None] * len(part)
         for row, structure, mine, theirs in zip(part, batch.to_structures(), first, second, strict=True):
             columns["geometry"][row] = columns["geometry"][row] or "input"
+            columns["density_g_per_cm3"][row] = float(structure.density)
             if isinstance(mine, str):
                 columns["error"][row] = mine
                 continue
+            if sibling and isinstance(theirs, str):
+                said = f"no spread of the moduli, {sibling.name}: {theirs}"
+                columns["notes"][row] = "; ".join(filter(None, (columns["notes"][row], said)))
             for name, value in _row(mine, theirs, structure).items():
                 columns[name][row] = value
             columns["elastic_potential"][row] = potential.name
@@ -179,10 +184,10 @@ def elastic_table(
     return with_columns(table, columns)
 
 
-def _row(response: ElasticResponse, sibling: ElasticResponse | str, structure: Structure) -> dict[str, Any]:
+def _row(response: ElasticResponse, sibling: ElasticResponse | str | None, structure: Structure) -> dict[str, Any]:
     """Columns of one crystal, with spreads where a second potential succeeded."""
     found = _columns_of(response, structure)
-    if isinstance(sibling, str):
+    if not isinstance(sibling, ElasticResponse):
         return found
     theirs = _columns_of(sibling, structure)
     return found | {spread: abs(found[name] - theirs[name]) for name, spread in _SPREADS.items()}
@@ -191,7 +196,6 @@ def _row(response: ElasticResponse, sibling: ElasticResponse | str, structure: S
 def _columns_of(response: ElasticResponse, structure: Structure) -> dict[str, Any]:
     found = moduli(response.tensor_GPa, structure)
     return {
-        "density_g_per_cm3": float(structure.density),
         "bulk_modulus_GPa": found.bulk_modulus_GPa,
         "shear_modulus_GPa": found.shear_modulus_GPa,
         "youngs_modulus_GPa": found.youngs_modulus_GPa,

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from onnes.physics.phonon_grade import GradeTolerances
 from onnes.physics.phonons import DISPLACEMENT_A, MIN_LENGTH_A
-from onnes.potentials.potential import DEFAULT_POTENTIAL
+from onnes.potentials.potential import DEFAULT_POTENTIAL, sibling_of
 
 PHONON_COLUMNS = (
     "min_phonon_THz", "phonon_grade", "phonon_reason", "phonon_supercell", "max_phonon_THz",
@@ -22,7 +22,7 @@ class GradeSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     potential: str = Field(default=DEFAULT_POTENTIAL, description="potential that computes the phonons")
-    sibling: str = Field(default="sevennet-l3i5", description="second potential that is asked")
+    sibling: str = Field(default=sibling_of(DEFAULT_POTENTIAL), description="second potential that is asked")
     refine: Literal["always", "not stable", "never"] = Field(
         default="always", description="which crystals the second potential is asked about"
     )
@@ -37,7 +37,9 @@ class GradeSettings(BaseModel):
     max_supercell_atoms: int = Field(
         default=400, ge=1, description="atoms in the supercell at most; a larger one is made shorter, down to the cell"
     )
-    even: bool = Field(default=True, description="even repetitions, so that zone-boundary modes fit into the supercell")
+    even: bool = Field(
+        default=True, description="1 or even repetitions, so that zone-boundary modes fit into the supercell"
+    )
     displacement_A: float = Field(default=DISPLACEMENT_A, gt=0, description="length of the displacements (A)")
     second_displacement_A: float | None = Field(
         default=0.03, gt=0, description="displacement that modes which are not stable must survive (A)"

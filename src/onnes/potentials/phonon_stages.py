@@ -60,7 +60,7 @@ class SoftModeStage(Stage):
     """Adds the crystals of lower energy that unstable modes lead to; needs ``phonon_grade``."""
 
     name = "soft-mode"
-    version = "1"
+    version = "2"
     kind = StageKind.EXPANDER
     title = "children of soft modes"
     settings_type = SoftModeSettings

@@ -10,8 +10,7 @@ import pyarrow as pa
 from onnes.crystals.batch import CrystalBatch
 from onnes.crystals.schema import concat, floats, is_open, values, with_columns
 from onnes.crystals.table import crystal_table
-from onnes.errors import OnnesError
-from onnes.physics.thermal import heat_capacity_J_per_mol_K
+from onnes.physics.thermal import heat_capacity_J_per_mol_cell_K
 from onnes.potentials.phonon_grades import GradedPhonons, grade_phonons
 from onnes.potentials.phonon_settings import PHONON_COLUMNS, FollowSettings, GradeSettings
 from onnes.potentials.potential import load_potential
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 SOURCE = "soft mode"
+NOT_FOLLOWED = "soft modes not followed"
 
 _CHUNK = 8  # force constants of so many crystals are held at once
 
@@ -46,7 +46,7 @@ def phonon_table(
     on_rows
         Called with the number of rows done since the last call.
     receive
-        Called with the index of a row and its phonons, which are not kept.
+        Called with the index of a row and its phonons, which are not kept. What it raises becomes the row's ``error``.
 
     Returns
     -------
@@ -64,16 +64,29 @@ def phonon_table(
             if isinstance(one, str):
                 columns["error"][row] = one
                 continue
-            columns["min_phonon_THz"][row] = one.min_THz
-            columns["phonon_grade"][row] = one.grade
-            columns["phonon_reason"][row] = one.reason
-            columns["phonon_supercell"][row] = one.checks[0].supercell
-            columns["max_phonon_THz"][row] = one.checks[0].highest_THz
-            n_atoms = len(one.phonons.displaced.phonopy.primitive)
-            columns["heat_capacity_300K_J_per_mol_K"][row] = heat_capacity_J_per_mol_K(one.phonons) / n_atoms
-            if receive is not None:
-                receive(row, one)
+            try:
+                for name, value in _row(one).items():
+                    columns[name][row] = value
+                if receive is not None:
+                    receive(row, one)
+            except Exception as error:  # noqa: BLE001 - the row boundary
+                columns["error"][row] = f"phonons failed: {type(error).__name__}: {error}"
     return with_columns(table, columns)
+
+
+def _row(found: GradedPhonons) -> dict[str, Any]:
+    """Columns of one crystal."""
+    first = found.checks[0]
+    return {
+        "min_phonon_THz": found.min_THz,
+        "phonon_grade": found.grade,
+        "phonon_reason": found.reason,
+        "phonon_supercell": first.supercell,
+        "max_phonon_THz": first.highest_THz,
+        "heat_capacity_300K_J_per_mol_K": (
+            heat_capacity_J_per_mol_cell_K(found.phonons) / len(found.phonons.displaced.cell[2])
+        ),
+    }
 
 
 def with_soft_mode_children(
@@ -105,7 +118,8 @@ def with_soft_mode_children(
     -------
     pyarrow.Table
         All rows, and the children: ``how`` holds the operation, ``notes`` the gain in energy and the space groups at a
-        tolerance of 0.01 angstrom. A parent whose modes cannot be followed has the reason in its ``notes``.
+        tolerance of 0.01 angstrom. A parent whose modes cannot be followed, or lead nowhere, has the reason in its
+        ``notes``.
     """
     follow = follow or FollowSettings()
     once = (phonons or GradeSettings()).model_copy(update={"refine": "never", "second_displacement_A": None})
@@ -117,15 +131,14 @@ def with_soft_mode_children(
         if wanted[row]:
             batch = CrystalBatch.from_table(pieces[-1])
             [found] = grade_phonons(batch, once, pressures_GPa=pressures[row], device=device)
-            trouble = found if isinstance(found, str) else None
-            try:
-                if isinstance(found, GradedPhonons):
-                    pieces += children_of(pieces[-1], found, follow, once.potential, device=device)
-            except OnnesError as error:
-                trouble = str(error)
-            if trouble is not None:
-                said = [*filter(None, values(pieces[-1], "notes")), f"soft modes not followed: {trouble}"]
+            if isinstance(found, str):
+                children, remark = [], f"{NOT_FOLLOWED}: {found}"
+            else:
+                children, remark = children_of(pieces[-1], found, follow, once.potential, device=device)
+            if remark is not None:
+                said = [*filter(None, values(pieces[-1], "notes")), remark]
                 pieces[-1] = with_columns(pieces[-1], {"notes": ["; ".join(said)]})
+            pieces += children
         if on_rows:
             on_rows(1)
     return concat(pieces) if pieces else table
@@ -133,15 +146,20 @@ def with_soft_mode_children(
 
 def children_of(
     parent: pa.Table, found: GradedPhonons, follow: FollowSettings, potential: str, *, device: str = "cpu"
-) -> list[pa.Table]:
-    """Rows of the children of one row; a list of no or one table."""
+) -> tuple[list[pa.Table], str | None]:
+    """Rows of the children of one row, a list of no or one table; and what is to be said of its modes."""
     pressure = float(np.nan_to_num(floats(parent, "pressure_GPa"))[0])
     loaded = load_potential(potential, device=device)
-    children = follow_soft_modes(found.phonons, loaded, follow, pressure_GPa=pressure)
-    return [_rows(values(parent, "id")[0], children, potential, pressure)] if children else []
+    try:
+        followed = follow_soft_modes(found.phonons, loaded, follow, pressure_GPa=pressure)
+        made = followed.children
+        rows = [_child_rows(values(parent, "id")[0], made, potential, pressure)] if made else []
+    except Exception as error:  # noqa: BLE001 - the row boundary
+        return [], f"{NOT_FOLLOWED}: {type(error).__name__}: {error}"
+    return rows, followed.remark
 
 
-def _rows(parent_id: str, children: Sequence[SoftModeChild], potential: str, pressure_GPa: float) -> pa.Table:
+def _child_rows(parent_id: str, children: Sequence[SoftModeChild], potential: str, pressure_GPa: float) -> pa.Table:
     n = len(children)
     table = crystal_table(
         CrystalBatch.of(child.crystal for child in children),

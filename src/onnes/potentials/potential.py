@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from onnes.crystals.batch import CrystalBatch
 
 DEFAULT_POTENTIAL = "sevennet-0"
+_SIBLING = "sevennet-l3i5"
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +76,17 @@ _LOADED: dict[tuple[str, str], Potential] = {}
 def potential_names() -> list[str]:
     """Names that ``load_potential`` knows."""
     return sorted(_ADAPTERS)
+
+
+def sibling_of(name: str) -> str:
+    """The second potential that is asked where one is not enough.
+
+    Examples
+    --------
+    >>> sibling_of("sevennet-0"), sibling_of("chgnet")
+    ('sevennet-l3i5', 'sevennet-0')
+    """
+    return _SIBLING if name == DEFAULT_POTENTIAL else DEFAULT_POTENTIAL
 
 
 def register_potential(name: str, module: str, factory: str) -> None:

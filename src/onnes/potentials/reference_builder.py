@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
+from ase.units import GPa
 from pydantic import BaseModel, ConfigDict, Field
 
 from onnes.crystals.batch import CrystalBatch
 from onnes.crystals.schema import is_open, values
 from onnes.physics.hull import Hull
 from onnes.physics.reference import SCHEMA, Reference
+from onnes.potentials.evaluation import evaluate_each
 from onnes.potentials.relaxation import RelaxSettings, relax_batch
 
 if TYPE_CHECKING:
@@ -28,7 +30,6 @@ if TYPE_CHECKING:
 
 PIECE = 256
 _RELAX_PIECE = 32
-_GPA = 160.21766208  # GPa in one eV/A^3
 
 
 class ReferenceSettings(BaseModel):
@@ -236,21 +237,16 @@ def piece_key(batch: CrystalBatch, method: str) -> str:
 
 
 def evaluate_piece(batch: CrystalBatch, potential: Potential) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Energy (eV/atom), largest force (eV/A) and largest stress component (GPa) of each crystal, shape (B,) each."""
-    energies, forces, stresses = (np.full(len(batch), np.nan) for _ in range(3))
-    usable = [i for i in range(len(batch)) if set(batch.crystal(i)[2].tolist()) <= potential.elements]
-    subset = batch.select(usable)
-    for chunk in subset.batches(64, 16):
-        part = subset.select(chunk)
-        result = potential.evaluate(part)
-        if result.forces_eV_per_A is None or result.stresses_eV_per_A3 is None:
-            raise TypeError(f"potential {potential.name} gives no forces or no stresses")
-        for j, k in enumerate(chunk):
-            row, atoms = usable[int(k)], slice(part.offsets[j], part.offsets[j + 1])
-            energies[row] = result.energies_eV[j] / part.n_atoms[j]
-            forces[row] = np.linalg.norm(result.forces_eV_per_A[atoms], axis=1).max()
-            stresses[row] = np.abs(result.stresses_eV_per_A3[j]).max() * _GPA
-    return energies, forces, stresses
+    """Energy (eV/atom), largest force (eV/A) and largest stress component (GPa) of each crystal, shape (B,) each.
+
+    NaN for a crystal that the potential cannot compute.
+    """
+    result, _ = evaluate_each(batch, potential)
+    if result.forces_eV_per_A is None or result.stresses_eV_per_A3 is None:
+        raise TypeError(f"potential {potential.name} gives no forces or no stresses")
+    norms = np.linalg.norm(result.forces_eV_per_A, axis=1)
+    forces = np.maximum.reduceat(norms, batch.offsets[:-1]) if len(batch) else np.zeros(0)
+    return result.energies_eV / batch.n_atoms, forces, np.abs(result.stresses_eV_per_A3).max((1, 2)) / GPa
 
 
 def store_piece(path: Path, *arrays: np.ndarray) -> None:

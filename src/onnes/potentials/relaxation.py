@@ -15,6 +15,7 @@ from ase.constraints import FixSymmetry
 from ase.data import chemical_symbols
 from ase.filters import FrechetCellFilter
 from ase.optimize import BFGS, FIRE, LBFGS
+from ase.units import GPa
 from pydantic import BaseModel, ConfigDict, Field
 
 from onnes.crystals.batch import CrystalBatch
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from onnes.potentials.potential import Potential
 
 _OPTIMISERS = {"fire": FIRE, "lbfgs": LBFGS, "bfgs": BFGS}
-_GPA = 1 / 160.21766208  # eV/A^3 in one GPa
 _ISOLATED_A3_PER_ATOM = 500.0
 
 
@@ -121,7 +121,7 @@ class _Member:
         self.atoms.calc = self.results  # pyright: ignore[reportAttributeAccessIssue]
         target: Any = self.atoms
         if self.settings.relax_cell:
-            target = FrechetCellFilter(self.atoms, scalar_pressure=self.settings.pressure_GPa * _GPA)
+            target = FrechetCellFilter(self.atoms, scalar_pressure=self.settings.pressure_GPa * GPa)
         self.target = target
         self.optimizer = _OPTIMISERS[self.settings.optimizer](target, logfile=None)
 

@@ -21,6 +21,7 @@ from onnes.potentials.relaxation import RelaxSettings, relax_batch
 if TYPE_CHECKING:
     from onnes.physics.phonons import Crystal, Phonons
     from onnes.potentials.potential import Potential
+    from onnes.potentials.relaxation import Relaxed
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,9 +66,54 @@ class SoftModeChild:
         )
 
 
+@dataclass(frozen=True, eq=False)
+class FollowedModes:
+    """What came of the unstable modes of one crystal.
+
+    Attributes
+    ----------
+    children
+        Different children, the lowest energy first.
+    n_directions
+        Directions along which the crystal could fall; 0 when no mode is unstable.
+    n_too_large
+        How many of them were not tried, because their supercells are too large.
+    failures
+        Messages of those that the potential could not evaluate or relax.
+    potential, settings
+        Who relaxed, and how.
+    """
+
+    children: list[SoftModeChild]
+    n_directions: int
+    n_too_large: int
+    failures: tuple[str, ...]
+    potential: str
+    settings: FollowSettings
+
+    @property
+    def remark(self) -> str | None:
+        """Why there is no child, and what was not tried or failed; None where the children say it all."""
+        if not self.n_directions:
+            limit = f"-{self.settings.tolerance_THz:g} THz at a wave vector that fits into the supercell"
+            return f"no soft mode to follow: {self.potential} has none below {limit}"
+        n_relaxed = self.n_directions - self.n_too_large - len(self.failures)
+        parts: list[str] = []
+        if n_relaxed and not self.children:
+            gain = f"{self.settings.min_gain_meV_per_atom:g} meV/atom lower"
+            parts.append(f"none of {n_relaxed} directions along soft modes led to a crystal at least {gain}")
+        of_all = f"of {self.n_directions} directions along soft modes"
+        if self.n_too_large:
+            atoms = self.settings.max_child_atoms
+            parts.append(f"{self.n_too_large} {of_all} not tried, because their cells have more than {atoms} atoms")
+        if self.failures:
+            parts.append(f"{len(self.failures)} {of_all} failed: {self.failures[0]}")
+        return "; ".join(parts) or None
+
+
 def follow_soft_modes(
     phonons: Phonons, potential: Potential, settings: FollowSettings | None = None, *, pressure_GPa: float = 0.0
-) -> list[SoftModeChild]:
+) -> FollowedModes:
     """Follow the unstable modes of one crystal down.
 
     Each direction of `onnes.physics.soft_modes.soft_modes` is tried at a few amplitudes of both signs. The one with the
@@ -86,8 +132,8 @@ def follow_soft_modes(
 
     Returns
     -------
-    list
-        Different children, the lowest energy first; empty when no mode is unstable, or all of them led back.
+    FollowedModes
+        The children, and what is to be said of the modes without one.
 
     Raises
     ------
@@ -95,17 +141,12 @@ def follow_soft_modes(
         When the potential gives the parent no finite energy.
     """
     settings = settings or FollowSettings()
-    modes = [
-        mode
-        for mode in soft_modes(
-            phonons, tolerance_THz=settings.tolerance_THz, max_wave_vectors=settings.max_wave_vectors
-        )
-        if len(mode.undistorted[2]) <= settings.max_child_atoms
-    ]
+    unstable = soft_modes(phonons, tolerance_THz=settings.tolerance_THz, max_wave_vectors=settings.max_wave_vectors)
+    modes = [mode for mode in unstable if len(mode.undistorted[2]) <= settings.max_child_atoms]
+    n_too_large = len(unstable) - len(modes)
     if not modes:
-        return []
-    cell = phonons.displaced.phonopy.primitive
-    parent = (cell.cell, cell.scaled_positions, cell.numbers.astype(np.int64))
+        return FollowedModes([], len(unstable), n_too_large, (), potential.name, settings)
+    parent = phonons.displaced.cell
     parent_eV = _enthalpies(CrystalBatch.of([parent]), potential, pressure_GPa)[0]
     if not np.isfinite(parent_eV):
         raise CrystalError(f"{potential.name} gives the parent no energy")
@@ -120,10 +161,32 @@ def follow_soft_modes(
             pressure_GPa=pressure_GPa,
         ),
     )
+    failures = (len(modes) - len(starts)) * (f"{potential.name} gives the displaced crystal no energy",)
+    failures += tuple(filter(None, (_fault(relaxed, i, settings) for i in range(len(starts)))))
+    children = _different(_children(parent, float(parent_eV), starts, relaxed, settings, pressure_GPa), settings)
+    return FollowedModes(children, len(unstable), n_too_large, failures, potential.name, settings)
+
+
+def _fault(relaxed: Relaxed, i: int, settings: FollowSettings) -> str | None:
+    """Why a relaxation is of no use."""
+    if relaxed.errors[i] is None and not relaxed.converged[i]:
+        return f"not relaxed after {settings.max_steps} steps"
+    return relaxed.errors[i]
+
+
+def _children(
+    parent: Crystal,
+    parent_eV: float,
+    starts: list[tuple[SoftMode, float]],
+    relaxed: Relaxed,
+    settings: FollowSettings,
+    pressure_GPa: float,
+) -> list[SoftModeChild]:
+    """Children of the relaxations that came to rest, whatever their energies."""
     parent_group = describe(*parent, symprec=settings.symprec_A).space_group
     children: list[SoftModeChild] = []
     for i, (mode, amplitude) in enumerate(starts):
-        if relaxed.errors[i] is not None or not relaxed.converged[i]:
+        if _fault(relaxed, i, settings) is not None:
             continue
         crystal = relaxed.batch.crystal(i)
         size = len(crystal[2])
@@ -137,12 +200,12 @@ def follow_soft_modes(
                 float(relaxed.energies_eV[i]) / size,
                 float(relaxed.forces_max_eV_per_A[i]),
                 int(relaxed.steps[i]),
-                1e3 * (float(parent_eV) - enthalpy),
+                1e3 * (parent_eV - enthalpy),
                 describe(*small, symprec=settings.symprec_A).space_group,
                 parent_group,
             )
         )
-    return _different(children, settings)
+    return children
 
 
 def _different(children: list[SoftModeChild], settings: FollowSettings) -> list[SoftModeChild]:

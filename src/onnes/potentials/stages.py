@@ -72,7 +72,7 @@ class Elastic(Stage):
     """Elastic tensor, moduli and the Debye temperature from them, at the geometry that each row has now."""
 
     name = "elastic"
-    version = "1"
+    version = "2"
     kind = StageKind.MAP
     title = "elastic tensor and moduli"
     writes = (*ELASTIC_COLUMNS, "geometry")
@@ -109,7 +109,7 @@ class VolumeScanStage(Stage):
     """Energy without relaxation: the lowest over 20 volumes from 0.8 to 1.2 of the given one."""
 
     name = "volume-scan"
-    version = "1"
+    version = "2"
     kind = StageKind.MAP
     title = "energy over a scan of the volume"
     writes = (*SCAN_COLUMNS, *ENSEMBLE_COLUMNS)

@@ -5,16 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
 
 from onnes.crystals.batch import CrystalBatch
-from onnes.crystals.schema import GEOMETRY_DEPENDENT, is_open, values, with_columns
+from onnes.crystals.schema import GEOMETRY_DEPENDENT, concat, floats, is_open, values, with_columns
 from onnes.crystals.table import identify
 from onnes.potentials.relaxation import RelaxSettings, relax_batch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    import pyarrow as pa
 
     from onnes.potentials.potential import Potential
 
@@ -84,6 +83,39 @@ def relax_table(
                 f"{relaxed.forces_max_eV_per_A[i]:.3f} eV/A, wanted {settings.fmax_eV_per_A:g}"
             )
     return identify(with_columns(table, columns))
+
+
+def relax_at_own_pressure(
+    table: pa.Table,
+    potential: Potential,
+    settings: RelaxSettings | None = None,
+    *,
+    on_rows: Callable[[int], None] | None = None,
+) -> pa.Table:
+    """Relax every open row at its own ``pressure_GPa``, 0 where there is none; else as `relax_table`.
+
+    Parameters
+    ----------
+    table, potential, on_rows
+        See `relax_table`.
+    settings
+        Defaults to `RelaxSettings`; its pressure is void.
+    """
+    settings = settings or RelaxSettings()
+    pressures = np.nan_to_num(floats(table, "pressure_GPa"))
+    groups = [np.flatnonzero(pressures == pressure) for pressure in np.unique(pressures)]
+    parts = [
+        relax_table(
+            table.take(pa.array(rows)),
+            potential,
+            settings.model_copy(update={"pressure_GPa": float(pressures[rows[0]])}),
+            on_rows=on_rows,
+        )
+        for rows in groups
+    ]
+    if not parts:
+        return relax_table(table, potential, settings, on_rows=on_rows)
+    return concat(parts).take(pa.array(np.argsort(np.concatenate(groups))))
 
 
 def evaluate_table(table: pa.Table, potential: Potential, *, on_rows: Callable[[int], None] | None = None) -> pa.Table:

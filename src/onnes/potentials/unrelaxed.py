@@ -32,12 +32,13 @@ if TYPE_CHECKING:
 N_SCALES = 20
 VOLUME_SCALES = tuple(np.linspace(0.8, 1.2, N_SCALES).tolist())
 """Volumes that are tried, relative to the given one."""
-SCAN_COLUMNS = ("potential", "energy_eV_per_atom", "volume_scale", "geometry")
+_OF_A_RELAXATION = ("forces_max_eV_per_A", "relax_steps", "relax_converged")  # void at another volume
+SCAN_COLUMNS = ("potential", "energy_eV_per_atom", "volume_scale", "geometry", *_OF_A_RELAXATION)
 ENSEMBLE_COLUMNS = ("formation_energy_median_eV_per_atom", "formation_energy_iqr_eV_per_atom")
 _OF_THE_ENERGY = (
     "formation_energy_eV_per_atom", "e_above_hull_eV_per_atom", "hull_reference", "hull_coverage", "decomposes_to",
 )  # fmt: skip
-_WRITTEN = (*SCAN_COLUMNS, "forces_max_eV_per_A", "error")
+_WRITTEN = (*SCAN_COLUMNS, "error")
 _MOVED = ("lattice", "input_lattice", "frac_coords", "input_frac_coords")
 _CHUNK = {"cpu": 16, "cuda": 512}
 
@@ -249,9 +250,8 @@ def scan_table(
             columns["error"][row] = scan.errors[i]
             if scan.errors[i] is not None:
                 continue
-            for name in stale:
+            for name in (*stale, *_OF_A_RELAXATION):
                 columns[name][row] = None
-            columns["forces_max_eV_per_A"][row] = None
             columns["potential"][row] = potential.name
             columns["energy_eV_per_atom"][row] = float(scan.energies_eV_per_atom[i])
             columns["volume_scale"][row] = float(scan.volume_scales[i])

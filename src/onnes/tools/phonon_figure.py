@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy import constants
 
 from onnes.figure import COLOURS, FONT_PT, GREY, INK, clean, drawn
 from onnes.physics.phonons import MEV_PER_THZ
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from onnes.physics.thermal import ThermalProperties
 
 _SIZE_IN = (5.4, 3.4)
-_DULONG_PETIT_J_PER_MOL_K = 3 * 8.31446261815324
+_DULONG_PETIT_J_PER_MOL_K: float = 3 * constants.R
 
 
 def draw_bands(path: str | Path, bands: PhononBands, dos: PhononDos, *, title: str = "") -> None:
@@ -69,10 +70,10 @@ def draw_thermal(path: str | Path, thermal: ThermalProperties, *, title: str = "
     temperatures = thermal.temperatures_K
     with drawn(path, _SIZE_IN) as figure:
         left, right = figure.subplots(1, 2)
-        left.plot(temperatures, thermal.free_energy_kJ_per_mol / thermal.n_atoms, color=COLOURS[0])
+        left.plot(temperatures, thermal.free_energy_kJ_per_mol_cell / thermal.n_atoms, color=COLOURS[0])
         left.set_ylabel("free energy (kJ per mole of atoms)")
         left.set_title(title, loc="left", fontsize=FONT_PT, parse_math=False)
-        right.plot(temperatures, thermal.heat_capacity_J_per_mol_K / thermal.n_atoms, color=COLOURS[1])
+        right.plot(temperatures, thermal.heat_capacity_J_per_mol_cell_K / thermal.n_atoms, color=COLOURS[1])
         right.axhline(_DULONG_PETIT_J_PER_MOL_K, color=GREY, linewidth=0.8, linestyle="--")
         right.annotate("3R", (1, _DULONG_PETIT_J_PER_MOL_K), (-2, -3), xycoords=("axes fraction", "data"),
                        textcoords="offset points", ha="right", va="top", color=GREY)  # fmt: skip

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from onnes.crystals.schema import concat, values, with_columns
-from onnes.errors import OnnesError
 from onnes.physics.phonon_bands import NO_NAC, PhononBands, phonon_bands
 from onnes.physics.phonons import DISPLACEMENT_A, MIN_LENGTH_A
 from onnes.physics.thermal import ThermalProperties, thermal_properties
-from onnes.potentials.phonon_grades import GradedPhonons
+from onnes.potentials.phonon_grades import SYMPREC_A, GradedPhonons
 from onnes.potentials.phonon_settings import FollowSettings, GradeSettings
 from onnes.potentials.phonon_tables import children_of, phonon_table
-from onnes.potentials.potential import DEFAULT_POTENTIAL, load_potential
+from onnes.potentials.potential import DEFAULT_POTENTIAL, load_potential, sibling_of
 from onnes.potentials.relaxation import RelaxSettings
-from onnes.potentials.tables import relax_table
+from onnes.potentials.tables import relax_at_own_pressure
 from onnes.tools.inputs import Crystals, as_table
 from onnes.tools.result import CrystalTable
 
@@ -28,8 +27,6 @@ if TYPE_CHECKING:
 
     from onnes.physics.spectral_shape import PhononDos
 
-_SIBLINGS = {DEFAULT_POTENTIAL: "sevennet-l3i5"}
-
 _HEADINGS = {
     "id": ("id", "{}"),
     "reduced_formula": ("formula", "{}"),
@@ -37,7 +34,7 @@ _HEADINGS = {
     "min_phonon_THz": ("lowest / THz", "{:.2f}"),
     "phonon_grade": ("grade", "{}"),
     "max_phonon_THz": ("highest / THz", "{:.2f}"),
-    "heat_capacity_300K_J_per_mol_K": ("C(300 K) / J/mol/K", "{:.1f}"),
+    "heat_capacity_300K_J_per_mol_K": ("C(300 K) / J/K\nper mole of atoms", "{:.1f}"),
     "phonon_supercell": ("supercell", "{}"),
     "energy_eV_per_atom": ("E / eV/atom", "{:.3f}"),
     "geometry": ("geometry", "{}"),
@@ -55,7 +52,7 @@ class PhononDetails:
     dos
         Density of states of the real modes.
     thermal
-        Free energy, entropy, heat capacity.
+        Free energy, entropy, heat capacity, of one mole of cells; the heat capacity in the table is that of atoms.
     displacement_A, supercell
         Of the calculation.
     figures
@@ -98,11 +95,6 @@ class PhononTable(CrystalTable):
     details: dict[str, PhononDetails] = field(default_factory=dict)
     headings = _HEADINGS
 
-    def shown(self) -> list[str]:
-        """Columns of the short list that hold anything."""
-        present = [name for name in self.headings if name in self.table.column_names]
-        return [name for name in present if self.table[name].null_count < self.table.num_rows]
-
     def remarks(self) -> list[str | None]:
         """Error or reason of each row, what was computed, and the notes."""
         said = zip(self["error"], self["reason"], self["phonon_reason"], self["notes"], strict=True)
@@ -143,16 +135,19 @@ def phonons(
     potential
         Who computes.
     refine
-        Ask a second potential as well (``sevennet-l3i5``; ``sevennet-0`` when that is the first); several times slower.
+        Ask a second potential as well (``sevennet-l3i5``; ``sevennet-0`` for any other first potential); several times
+        slower.
     relax
-        Bring each crystal to the potential's minimum first, its symmetry kept. Otherwise everything belongs to the given
-        geometry, away from whose minimum phonons mean little.
+        Bring each crystal to the potential's minimum first, at its own pressure, the symmetry that it has within 0.01 A
+        kept. Otherwise everything belongs to the given geometry, away from whose minimum phonons mean little.
     min_length_A
-        Shortest distance between an atom and its images; even repetitions of the primitive cell are taken. Above 400 atoms it is shortened.
+        Shortest distance between an atom and its images; the primitive cell is repeated once or an even number of times
+        along each axis. Above 400 atoms it is shortened.
     displacement_A
         Length of the displacements. Where the answer is not stable it is tried again with three times the length.
     follow
-        Add the crystals of lower energy that unstable modes lead to, as rows with ``parent_id``.
+        Add the crystals of lower energy that the unstable modes of crystals graded unstable or doubtful lead to, as rows with
+        ``parent_id``.
     plots
         Folder for figures: ``phonons-1.svg`` (bands and density of states) and ``thermal-1.svg`` of the first crystal, and
         so on.
@@ -175,7 +170,7 @@ def phonons(
     """
     settings = GradeSettings(
         potential=potential,
-        sibling=_SIBLINGS.get(potential, DEFAULT_POTENTIAL),
+        sibling=sibling_of(potential),
         refine="always" if refine else "never",
         relax=relax,
         min_length_A=min_length_A,
@@ -184,8 +179,8 @@ def phonons(
     )
     table = as_table(crystals)
     if relax:
-        tight = RelaxSettings(fmax_eV_per_A=settings.fmax_eV_per_A)
-        table = relax_table(table, load_potential(potential, device=device), tight, on_rows=on_rows)
+        tight = RelaxSettings(fmax_eV_per_A=settings.fmax_eV_per_A, symprec_A=SYMPREC_A)
+        table = relax_at_own_pressure(table, load_potential(potential, device=device), tight, on_rows=on_rows)
     collected = _Collected(Path(plots) if plots is not None else None, settings, device, follow=follow)
     table = phonon_table(
         table, settings, device=device, on_rows=on_rows, receive=lambda row, found: collected.take(table, row, found)
@@ -193,7 +188,7 @@ def phonons(
     if collected.notes:
         notes = values(table, "notes")
         for row, words in collected.notes.items():
-            notes[row] = "; ".join(filter(None, (notes[row], words)))
+            notes[row] = "; ".join(filter(None, (notes[row], *words)))
         table = with_columns(table, {"notes": notes})
     pieces: list[pa.Table] = []
     for row in range(table.num_rows):
@@ -208,37 +203,44 @@ class _Collected:
         self.plots, self.settings, self.device, self.follow = plots, settings, device, follow
         self.details: dict[str, PhononDetails] = {}
         self.children: dict[int, list[pa.Table]] = {}
-        self.notes: dict[int, str] = {}
+        self.notes: dict[int, list[str]] = {}
 
     def take(self, table: pa.Table, row: int, found: GradedPhonons) -> None:
+        thermal = thermal_properties(found.phonons)
         try:
             bands = phonon_bands(found.phonons)
-        except OnnesError:  # a crystal without a path keeps everything else
+        except Exception as error:  # noqa: BLE001 - the row boundary: everything else is kept
             bands = None
-        thermal = thermal_properties(found.phonons)
-        name = values(table, "id")[row]
-        figures: list[str] = []
-        if self.plots is not None:
-            from onnes.tools.phonon_figure import draw_bands, draw_thermal
-
-            title = f"{values(table, 'reduced_formula')[row]}, {self.settings.potential}"
-            if bands is not None:
-                figures.append(str(self.plots / f"phonons-{row + 1}.svg"))
-                draw_bands(figures[-1], bands, found.phonons.dos, title=title)
-            figures.append(str(self.plots / f"thermal-{row + 1}.svg"))
-            draw_thermal(figures[-1], thermal, title=title)
+            self._note(row, f"no bands: {type(error).__name__}: {error}")
         check = found.checks[0]
-        self.details[name] = PhononDetails(
-            bands, found.phonons.dos, thermal, check.displacement_A, check.supercell, tuple(figures)
-        )
+        details = PhononDetails(bands, found.phonons.dos, thermal, check.displacement_A, check.supercell)
+        if self.plots is not None:
+            title = f"{values(table, 'reduced_formula')[row]}, {self.settings.potential}"
+            details = replace(details, figures=self._draw(self.plots, row, details, title))
+        self.details[values(table, "id")[row]] = details
         if self.follow and found.grade != "stable":
-            parent = table.slice(row, 1)
-            try:
-                self.children[row] = children_of(
-                    parent, found, FollowSettings(), self.settings.potential, device=self.device
-                )
-            except OnnesError as error:
-                self.notes[row] = f"soft modes not followed: {error}"
-            else:
-                if not self.children[row]:
-                    self.notes[row] = "no soft mode led to a crystal of lower energy"
+            self.children[row], remark = children_of(
+                table.slice(row, 1), found, FollowSettings(), self.settings.potential, device=self.device
+            )
+            if remark is not None:
+                self._note(row, remark)
+
+    def _draw(self, folder: Path, row: int, details: PhononDetails, title: str) -> tuple[str, ...]:
+        """Draw what there is; return the files that were written."""
+        from onnes.tools.phonon_figure import draw_bands, draw_thermal
+
+        figures: list[str] = []
+        try:
+            if details.bands is not None:
+                path = str(folder / f"phonons-{row + 1}.svg")
+                draw_bands(path, details.bands, details.dos, title=title)
+                figures.append(path)
+            path = str(folder / f"thermal-{row + 1}.svg")
+            draw_thermal(path, details.thermal, title=title)
+            figures.append(path)
+        except Exception as error:  # noqa: BLE001 - the row boundary
+            self._note(row, f"not drawn: {type(error).__name__}: {error}")
+        return tuple(figures)
+
+    def _note(self, row: int, words: str) -> None:
+        self.notes.setdefault(row, []).append(words)

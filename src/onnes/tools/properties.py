@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from onnes.potentials.potential import DEFAULT_POTENTIAL
+from onnes.potentials.potential import DEFAULT_POTENTIAL, sibling_of
 from onnes.tools.inputs import Crystals, as_table
 from onnes.tools.result import CrystalTable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_SIBLINGS = {DEFAULT_POTENTIAL: "sevennet-l3i5"}
 _FMAX_EV_PER_A = 0.005  # a stress left over moves the crystal away from the minimum whose curvature is wanted
 
 _HEADINGS = {
@@ -40,11 +39,6 @@ class PropertyTable(CrystalTable):
 
     headings = _HEADINGS
 
-    def shown(self) -> list[str]:
-        """Columns of the short list that hold anything."""
-        present = [name for name in self.headings if name in self.table.column_names]
-        return [name for name in present if self.table[name].null_count < self.table.num_rows]
-
 
 def properties(
     crystals: Crystals,
@@ -62,9 +56,11 @@ def properties(
     crystals
         See `onnes.tools.inputs.as_table`.
     relax
-        Relax first, to 0.005 eV/Å; otherwise every number belongs to the given geometry, whose stress is subtracted.
+        Relax first, to 0.005 eV/Å and at the crystal's own pressure; otherwise every number belongs to the given geometry,
+        whose stress is subtracted.
     refine
-        Compute the elastic tensor by a second potential as well; the differences are the columns ``*_spread_*``.
+        Compute the elastic tensor by a second potential as well, at the same geometry; the differences are the columns
+        ``*_spread_*``.
     potential
         Who relaxes and gives the elastic tensor.
     device
@@ -88,13 +84,15 @@ def properties(
     """
     from onnes.models.properties import property_table
     from onnes.potentials.elasticity import elastic_table
+    from onnes.potentials.phonon_grades import SYMPREC_A
     from onnes.potentials.potential import load_potential
     from onnes.potentials.relaxation import RelaxSettings
-    from onnes.potentials.tables import relax_table
+    from onnes.potentials.tables import relax_at_own_pressure
 
     table, loaded = as_table(crystals), load_potential(potential, device=device)
     if relax:
-        table = relax_table(table, loaded, RelaxSettings(fmax_eV_per_A=_FMAX_EV_PER_A), on_rows=on_rows)
+        tight = RelaxSettings(fmax_eV_per_A=_FMAX_EV_PER_A, symprec_A=SYMPREC_A)
+        table = relax_at_own_pressure(table, loaded, tight, on_rows=on_rows)
     table = property_table(table, device=device, on_rows=on_rows)
-    sibling = load_potential(_SIBLINGS.get(potential, DEFAULT_POTENTIAL), device=device) if refine else None
+    sibling = load_potential(sibling_of(potential), device=device) if refine else None
     return PropertyTable(elastic_table(table, loaded, sibling=sibling, on_rows=on_rows))

@@ -22,7 +22,7 @@ from onnes.physics.phonons import (
     phonon_dos,
     standard_primitive,
 )
-from onnes.physics.thermal import heat_capacity_J_per_mol_K
+from onnes.physics.thermal import heat_capacity_J_per_mol_cell_K
 from onnes.potentials.force_constants import phonons_of
 from onnes.potentials.potential import DEFAULT_POTENTIAL, load_potential
 from onnes.training.feature_cache import cache_folder
@@ -64,7 +64,7 @@ class PhononSummary:
     peak_per_cm
         `onnes.physics.phonon_bands.highest_peak_per_cm`.
     highest_per_cm, mean_per_cm, min_per_cm
-        Highest mode, mean of the real modes and lowest mode of the mesh; an imaginary one is negative.
+        Highest mode, mean of all modes with imaginary ones as 0, and lowest mode of the mesh, negative where imaginary.
     heat_capacity_J_per_mol_K
         At 300 K, of one mole of primitive cells.
     n_atoms
@@ -133,7 +133,7 @@ def summarised(phonons: Phonons) -> PhononSummary:
         float(mesh.frequencies.max()) * PER_CM_PER_THZ,
         float(mesh.weights @ real / mesh.weights.sum()) * PER_CM_PER_THZ,
         float(mesh.frequencies.min()) * PER_CM_PER_THZ,
-        heat_capacity_J_per_mol_K(phonons),
+        heat_capacity_J_per_mol_cell_K(phonons),
         len(displaced.phonopy.primitive),
         displaced.label,
         displaced.length_A,

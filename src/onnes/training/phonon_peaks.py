@@ -30,12 +30,12 @@ class PeakSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    trees: int = Field(default=300, ge=1, description="extremely randomized trees")
-    max_features: float = Field(default=0.3, gt=0, le=1, description="share of the features tried at a node")
+    trees: int = Field(default=200, ge=1, description="extremely randomized trees")
+    max_features: float = Field(default=0.1, gt=0, le=1, description="share of the features tried at a node")
     min_samples_leaf: int = Field(default=2, ge=1)
     ridge_penalties: tuple[float, ...] = Field(default=(30.0, 100.0, 300.0, 1000.0, 3000.0), min_length=1)
     heads: TrainSettings = Field(default=TrainSettings(members=6, epochs=80, dropout=0.2, noise=0.1))
-    inner_folds: int = Field(default=5, ge=2, description="folds in which the blend is chosen")
+    inner_folds: int = Field(default=3, ge=2, description="folds in which the blend is chosen")
     seed: int = 0
 
 

@@ -48,6 +48,8 @@ def test_wanted_crystals_only(tmp_path) -> None:
     assert len(list(alexandria_phases(path, PhaseRequest(elements=("Nb", "Sn"))))) == 1
     assert len(list(alexandria_phases(path, PhaseRequest(within_eV_per_atom=0.1)))) == 2
     assert len(list(alexandria_phases(path, PhaseRequest(elements=("Nb", "N"), within_eV_per_atom=0.1)))) == 0
+    small = [item["id"] for item in alexandria_phases(path, PhaseRequest(max_atoms=7))]
+    assert small == ["agm000000002"]  # Nb3Sn and NbN have 8 atoms
 
 
 def test_an_entry_without_a_name(tmp_path) -> None:

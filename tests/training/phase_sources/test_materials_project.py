@@ -43,6 +43,11 @@ def test_all_systems_of_the_elements(monkeypatch, key) -> None:
     assert keys == [KEY]
 
 
+def test_large_cells_are_left_out(monkeypatch, key) -> None:
+    request = PhaseRequest(elements=("Nb", "Sn"), max_atoms=7)
+    assert _fetch(monkeypatch, lambda *_: (200, {"data": SUMMARY}), request)[0] == []
+
+
 def test_many_systems_are_asked_for_in_parts(monkeypatch, key) -> None:
     request = PhaseRequest(elements=("Nb", "Sn", "Al", "Ti", "V", "Zr"))
     found, seen = _fetch(monkeypatch, lambda *_: (200, {"data": []}), request)

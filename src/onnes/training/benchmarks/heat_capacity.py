@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
+from scipy import constants
 
 from onnes.crystals.batch import CrystalBatch
 from onnes.crystals.schema import floats
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 DATA = "phonon_heat_capacity_binaries"
 CRYSTALS = 100
 WITHIN = 0.05
-_THREE_R_J_PER_MOL_K = 3 * 8.31446261815324
+_THREE_R_J_PER_MOL_K: float = 3 * constants.R
 
 
 def benchmark_heat_capacity(

@@ -172,8 +172,8 @@ def _computed(one: JudgedCrystal, settings: GradeSettings, device: str, *, follo
     child = None
     if follow:
         potential = load_potential(settings.potential, device=device)
-        children = follow_soft_modes(found.phonons, potential, FollowSettings())
-        child = children[0].words if children else "no soft mode led to a crystal of lower energy"
+        followed = follow_soft_modes(found.phonons, potential, FollowSettings())
+        child = "; ".join(filter(None, (*(one.words for one in followed.children[:1]), followed.remark)))
     return _Outcome(tuple(found.checks), found.reason, child)
 
 

@@ -45,8 +45,9 @@ def alexandria_phases(path: Path, request: PhaseRequest) -> Iterator[dict[str, A
                 structure, data = entry.get("structure"), entry.get("data") or {}
                 if not isinstance(structure, dict):
                     raise CrystalError(f"{path.name}: entry {number} has no structure; give a dump with structures")
-                elements = {s["element"] for site in structure.get("sites", ()) for s in site.get("species", ())}
-                if request.wants(elements, data.get("e_above_hull")):
+                sites = structure.get("sites", ())
+                elements = {s["element"] for site in sites for s in site.get("species", ())}
+                if request.wants(elements, len(sites), data.get("e_above_hull")):
                     name = data.get("mat_id") or entry.get("entry_id") or f"{path.name.split('.')[0]}-{number:06d}"
                     yield {"id": str(name), "lattice": structure["lattice"], "sites": structure["sites"]}
     except (OSError, EOFError, UnicodeDecodeError, ValueError, KeyError, TypeError, AttributeError) as error:

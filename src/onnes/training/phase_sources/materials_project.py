@@ -51,7 +51,7 @@ def materials_project_phases(request: PhaseRequest) -> Iterator[dict[str, Any]]:
                 for entry in client.request(_QUERY, payload=payload, mp_decode=False):
                     structure = entry["structure"]
                     elements = {s["element"] for site in structure["sites"] for s in site["species"]}
-                    if request.wants(elements, entry.get("energy_above_hull")):
+                    if request.wants(elements, len(structure["sites"]), entry.get("energy_above_hull")):
                         yield {"id": entry["material_id"], "lattice": structure["lattice"], "sites": structure["sites"]}
     except (MPRestError, ValueError, KeyError, TypeError) as error:
         hidden = str(error).replace(key, "...")[:300]

@@ -14,9 +14,9 @@ class PhaseRequest(BaseModel):
 
     Examples
     --------
-    >>> PhaseRequest(elements=("Nb", "Be")).wants({"Nb"}, 0.3)
+    >>> PhaseRequest(elements=("Nb", "Be")).wants({"Nb"}, 2, 0.3)
     True
-    >>> PhaseRequest(elements=("Nb", "Be"), within_eV_per_atom=0.1).wants({"Nb"}, 0.3)
+    >>> PhaseRequest(elements=("Nb", "Be"), within_eV_per_atom=0.1).wants({"Nb"}, 2, 0.3)
     False
     """
 
@@ -39,9 +39,9 @@ class PhaseRequest(BaseModel):
             raise ConfigError(f"no element is called {', '.join(map(repr, wrong))}; give symbols such as Nb,Hf,Be")
         return tuple(sorted(set(elements)))
 
-    def wants(self, elements: set[str], above_hull_eV_per_atom: float | None) -> bool:
-        """Whether a crystal of these elements, so far above the hull of its source (None: not said), is wanted."""
-        if self.elements and not elements <= set(self.elements):
+    def wants(self, elements: set[str], n_atoms: int, above_hull_eV_per_atom: float | None) -> bool:
+        """Whether a crystal of these elements and size, so far above its source's hull (None: not said), is wanted."""
+        if n_atoms > self.max_atoms or (self.elements and not elements <= set(self.elements)):
             return False
         limit = self.within_eV_per_atom
         return limit is None or (above_hull_eV_per_atom is not None and above_hull_eV_per_atom <= limit)
