@@ -107,7 +107,7 @@ def test_discover_with_a_light_funnel(call, funnel, tmp_path):
     assert outcome.code == 0
     data = json.loads(outcome.out)
     assert [s["name"] for s in data["survivors"]] == ["NbN"]
-    assert data["meta"]["request: method"] == "prototypes"
+    assert data["meta"]["request: method"] == "prototype"
 
 
 def test_gates_reject_with_reasons(call, few, tmp_path):

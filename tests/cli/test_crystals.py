@@ -4,12 +4,17 @@ import pyarrow.parquet as pq
 import pytest
 
 from onnes.cli.options import split
+from onnes.crystals.schema import with_columns
+from onnes.crystals.table import crystal_table
+from onnes.crystals.writers import write_crystals
 from onnes.models.weights import shipped_folder
+from onnes.potentials import potential as registry
 from onnes.tools.inputs import as_table
 from onnes.tools.registry import tool
 from tests.cli.faces import one_line_error, onnes
 from tests.crystals.good import good_crystals
 from tests.crystals.malformed import write_malformed
+from tests.potentials.fakes import fcc_batch
 
 needs_models = pytest.mark.skipif(
     not all((shipped_folder() / name / "config.json").is_file() for name in ("structure", "metal")),
@@ -27,6 +32,16 @@ def niobium(tmp_path):
     path = tmp_path / "Nb.cif"
     good_crystals()["bcc-Nb"].to(str(path), fmt="cif")
     return path
+
+
+def test_relax_keeps_the_pressure_of_a_row_unless_told(call, tmp_path, monkeypatch):
+    monkeypatch.setattr(registry, "_ADAPTERS", {"fake": ("tests.potentials.fakes", "FakePotential")})
+    monkeypatch.setattr(registry, "_LOADED", {})
+    table = crystal_table(fcc_batch((13, 29)), ids=["pressed", "free"], source="tests")
+    write_crystals(with_columns(table, {"pressure_GPa": [20.0, 0.0]}), tmp_path / "two.parquet")
+    how = ("relax", tmp_path / "two.parquet", "--potential", "fake", "--json")
+    for more, wanted in (((), [20.0, 0.0]), (("--pressure", 5), [5.0, 5.0])):
+        assert [row["pressure_GPa"] for row in json.loads(call(*how, *more).out)] == wanted
 
 
 def test_propose_prints_json(call):

@@ -15,13 +15,9 @@ from onnes.crystals.schema import values, with_columns
 from onnes.crystals.symmetry import describe
 from onnes.crystals.table import crystal_table, to_structures
 from onnes.errors import ConfigError, CrystalError
+from onnes.propose.parents import LARGEST_SCALE, SMALLEST_SCALE
 from onnes.propose.periodic import NOBLE_GASES, neighbours, symbol_of
-from onnes.propose.substitution import (
-    LARGEST_SCALE,
-    SMALLEST_SCALE,
-    neighbour_substitutions,
-    replay_neighbour,
-)
+from onnes.propose.substitution import neighbour_substitutions, replay_neighbour
 
 
 @pytest.fixture(scope="module")

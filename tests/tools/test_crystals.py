@@ -177,6 +177,17 @@ def test_relax_passes_settings_on(fake) -> None:
         onnes.relax(batch, potential="fake", fmax=0.1)
 
 
+def test_each_crystal_is_relaxed_at_its_own_pressure_unless_told(fake, monkeypatch) -> None:
+    monkeypatch.setattr("onnes.tools.crystals._on_hull", lambda table, *_, **__: table)
+    table = crystal_table(fcc_batch((13, 13)), ids=["pressed", "free"], source="tests")
+    table = with_columns(table, {"pressure_GPa": [20.0, 0.0]})
+    for result in (onnes.relax(table, potential="fake"), onnes.hull(table, relax=True, potential="fake")):
+        assert result["pressure_GPa"] == [20.0, 0.0]
+        pressed, free = CrystalBatch.from_table(result.table).volumes
+        assert pressed < 0.97 * free
+    assert onnes.relax(table, potential="fake", pressure_GPa=5.0)["pressure_GPa"] == [5.0, 5.0]
+
+
 def test_relax_with_the_default_potential() -> None:
     squeezed = known_crystal("Al", primitive=True)
     squeezed.apply_strain(-0.03)

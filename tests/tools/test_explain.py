@@ -13,8 +13,8 @@ from onnes.crystals.known import known_crystal
 from onnes.errors import ConfigError, ModelError
 from onnes.models.replacement import Replacement
 from onnes.models.weights import weight_names
+from onnes.propose.parents import LARGEST_SCALE, SMALLEST_SCALE
 from onnes.propose.radii import estimated_volume
-from onnes.propose.substitution import LARGEST_SCALE, SMALLEST_SCALE
 from onnes.tools import explain as module
 from onnes.tools.explain import CrystalExplanation, SiteContribution, explain
 from onnes.tools.explain_figure import MAX_SITES, draw_explanation

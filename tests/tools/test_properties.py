@@ -2,14 +2,19 @@ import numpy as np
 import pytest
 
 import onnes
+from onnes.crystals.batch import CrystalBatch
 from onnes.crystals.known import known_crystal
 from onnes.crystals.schema import with_columns
+from onnes.crystals.symmetry import describe
+from onnes.models import properties as models
 from onnes.models.properties import PROPERTY_COLUMNS, property_table
 from onnes.models.weights import weight_names
+from onnes.potentials import potential as registry
 from onnes.potentials.elasticity import ELASTIC_COLUMNS
 from onnes.tools.inputs import as_table
 from onnes.tools.properties import PropertyTable
 from onnes.tools.registry import tool
+from tests.potentials.fakes import barium_titanate, fcc
 
 NAMES = ["Nb", "NaCl", "Fe"]
 
@@ -68,6 +73,22 @@ def test_relaxed_and_refined() -> None:
     assert table["debye_from_moduli_spread_K"][0] > 0
 
 
+def test_relaxation_keeps_small_distortions_and_pressure(monkeypatch) -> None:
+    fakes = {"flat": "FlatPotential", "fake": "FakePotential"}
+    adapters = {name: ("tests.potentials.fakes", factory) for name, factory in fakes.items()}
+    monkeypatch.setattr(registry, "_ADAPTERS", adapters)
+    monkeypatch.setattr(registry, "_LOADED", {})
+    monkeypatch.setattr(models, "property_table", lambda table, **_: table)
+    found = onnes.properties(CrystalBatch.of([barium_titanate()]), relax=True, potential="flat")
+    assert found["geometry"] == ["flat"]
+    [crystal] = CrystalBatch.from_table(found.table)
+    assert describe(*crystal, symprec=0.01).space_group == 99
+    table = with_columns(as_table(CrystalBatch.of([fcc(29), fcc(29)])), {"pressure_GPa": [20.0, 0.0]})
+    found = onnes.properties(table, relax=True, potential="fake")
+    assert found["pressure_GPa"] == [20.0, 0.0]
+    assert found["density_g_per_cm3"][0] > 1.03 * found["density_g_per_cm3"][1]
+
+
 def test_a_bad_row_stays_with_its_error() -> None:
     table = as_table([known_crystal("Al", primitive=True), known_crystal("Nb", primitive=True)])
     table = with_columns(table, {"error": [None, "broken before"]})
@@ -84,8 +105,6 @@ def test_std_is_that_of_the_members() -> None:
     table = as_table(known_crystal("NaCl", primitive=True))
     filled = property_table(table)
     model = load_metal_model()
-    from onnes.crystals.batch import CrystalBatch
-
     features = crystal_features(CrystalBatch.from_table(table), model.potentials)
     members = model.predict_members(features.of(model.potentials))[:, 0]
     assert filled["is_metal_probability"].to_pylist()[0] == pytest.approx(members.mean(), abs=1e-4)

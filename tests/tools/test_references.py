@@ -12,6 +12,7 @@ from onnes.physics.reference import Reference
 from onnes.potentials import potential as potentials
 from onnes.tools import references
 from onnes.tools.references import build, gather_phases, prototype_phases, unusable
+from onnes.training import reference_data
 from onnes.training.phase_sources.request import PhaseRequest
 from tests.potentials.fakes import FakePotential
 from tests.training.phase_sources.servers import optimade_object, server
@@ -92,7 +93,9 @@ def test_an_optimade_database(tmp_path) -> None:
     [
         ("optimade", [], PhaseRequest(), "optimade"),
         ("files", [], PhaseRequest(), "files"),
-        ("mp", ["x.cif"], PhaseRequest(), "takes no files"),
+        ("mp", ["x.cif"], PhaseRequest(), "mp takes no files"),
+        ("known-phases", ["x.cif"], PhaseRequest(), "known-phases takes no files"),
+        ("known-phases", [], PhaseRequest(within_eV_per_atom=0.1), "leave --within out"),
         ("alexandria", ["nowhere.json"], PhaseRequest(), "nowhere.json"),
         ("files", ["CRYSTALS"], PhaseRequest(within_eV_per_atom=0.1), "--within"),
         ("alexandria", ["DUMP"], PhaseRequest(elements=("Au",)), "no crystal of this kind"),
@@ -102,6 +105,19 @@ def test_faults(source, places, request_, message, tmp_path, crystals, dump) -> 
     real = {"CRYSTALS": str(crystals), "DUMP": str(dump)}
     with pytest.raises(ConfigError, match=message):
         gather_phases(source, [real.get(place, place) for place in places], request_, folder=tmp_path / "p")
+
+
+def test_known_phases(tmp_path, monkeypatch) -> None:
+    def small(*, max_atoms):
+        return known_table(NAMES), {"sources": "here", "coverage": "all of it"}
+
+    monkeypatch.setattr(reference_data, "known_phases", small)
+    table, notes = gather_phases("known-phases", [], PhaseRequest(), folder=tmp_path)
+    assert values(table, "reduced_formula") == NAMES
+    assert notes == {"sources": "here", "coverage": "all of it"}
+    table, notes = gather_phases("known-phases", [], PhaseRequest(elements=("Nb", "N")), folder=tmp_path)
+    assert values(table, "reduced_formula") == ["Nb", "NbN"]
+    assert notes == {"sources": "here"}  # the coverage was that of all elements
 
 
 def test_pairs_of_elements_in_structure_types() -> None:

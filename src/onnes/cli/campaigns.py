@@ -10,20 +10,33 @@ import typer
 
 from onnes.cli.options import (
     EXIT_PARTIAL,
+    ChargeBalanced,
     Device,
+    Elements,
     Exclude,
     Files,
     Fixed,
+    Formula,
+    Generator,
+    Guidance,
     Json,
+    Keep,
     Limit,
     MaxAtoms,
+    MaxCells,
     MaxSubstituted,
+    Method,
+    Motif,
     Parents,
     Prototypes,
     Quiet,
+    Score,
     Seed,
+    SpaceGroup,
+    TargetTc,
     console,
     file_names,
+    proposal_settings,
     split,
     split_if_given,
 )
@@ -43,14 +56,25 @@ Top = Annotated[int, typer.Option(help="Survivors that get a page of their own."
 
 def discover(
     parent: Parents = None,
-    elements: Annotated[str | None, typer.Option(help="Elements that decorate prototypes, e.g. Nb,Zr,Hf,N,C.")] = None,
+    method: Method = None,
+    elements: Elements = None,
+    formula: Formula = None,
     min_tc: MinTc = None,
     max_hull: MaxHull = None,
     fixed: Fixed = None,
     exclude: Exclude = None,
     prototypes: Prototypes = None,
+    motif: Motif = None,
     max_atoms: MaxAtoms = 12,
     max_substituted: MaxSubstituted = None,
+    score: Score = None,
+    max_cells: MaxCells = None,
+    charge_balanced: ChargeBalanced = None,
+    space_group: SpaceGroup = None,
+    keep: Keep = None,
+    target_tc: TargetTc = None,
+    guidance: Guidance = None,
+    generator: Generator = None,
     limit: Limit = None,
     funnel: FunnelName = "default",
     out: Campaign = Path("campaign"),
@@ -61,15 +85,19 @@ def discover(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Propose candidates from parents (neighbours on Wyckoff sites) or elements (prototypes), screen, rank, report."""
+    """Propose candidates (see `onnes propose`), screen, rank, report."""
     from onnes.tools.campaigns import discover as run
     from onnes.tools.progress import Bars
 
+    proposal = proposal_settings(
+        prototypes=prototypes, motif=motif, formula=formula, max_substituted=max_substituted, score=score,
+        max_cells=max_cells, charge_balanced=charge_balanced, space_group=space_group,
+        keep=keep, target_tc=target_tc, guidance=guidance, generator=generator,
+    )  # fmt: skip
     with Bars(quiet=quiet or json) as bars:
         result = run(
-            file_names(parent), elements=split(elements), out=out, fixed=split(fixed),
-            exclude=split_if_given(exclude), prototypes=split_if_given(prototypes),
-            max_atoms=max_atoms, max_substituted=max_substituted, limit=limit, seed=seed, funnel=funnel,
+            file_names(parent), method=method, elements=split(elements), out=out, fixed=split(fixed),
+            exclude=split_if_given(exclude), max_atoms=max_atoms, limit=limit, seed=seed, proposal=proposal, funnel=funnel,
             min_tc_K=min_tc, max_e_above_hull_eV_per_atom=max_hull, workers=workers, device=device, top=top,
             observer=bars,
         )  # fmt: skip

@@ -8,24 +8,37 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from onnes.cli.options import (
+    ChargeBalanced,
     Device,
+    Elements,
     Exclude,
     Files,
     Fixed,
+    Formula,
+    Generator,
+    Guidance,
     Json,
+    Keep,
     Limit,
     MaxAtoms,
+    MaxCells,
     MaxSubstituted,
+    Method,
     Model,
+    Motif,
     Out,
     Parents,
     Potential,
     Prototypes,
     Quiet,
     ReferenceFile,
+    Score,
     Seed,
+    SpaceGroup,
+    TargetTc,
     emit,
     file_names,
+    proposal_settings,
     split,
     split_if_given,
 )
@@ -85,7 +98,9 @@ def relax(
     potential: Potential = "sevennet-0",
     fmax: Annotated[float, typer.Option(help="Largest force at the end (eV/Å).")] = 0.02,
     max_steps: Annotated[int, typer.Option(help="Largest number of steps.")] = 300,
-    pressure: Annotated[float, typer.Option(help="Target pressure (GPa).")] = 0.0,
+    pressure: Annotated[
+        float | None, typer.Option(help="Target pressure (GPa); by default the one that each crystal comes with, or 0.")
+    ] = None,
     optimizer: Annotated[str, typer.Option(help="bfgs, lbfgs or fire.")] = "bfgs",
     keep_symmetry: Annotated[bool, typer.Option(help="Keep the space group of the start.")] = True,
     device: Device = "cpu",
@@ -98,10 +113,11 @@ def relax(
     from onnes.tools.inputs import as_table
 
     table = as_table(files)
+    target = {} if pressure is None else {"pressure_GPa": pressure}
     with _bar("relax", table.num_rows, quiet=quiet or json) as on_rows:
         result = run(
             table, potential=potential, device=device, on_rows=on_rows, fmax_eV_per_A=fmax, max_steps=max_steps,
-            pressure_GPa=pressure, optimizer=optimizer, keep_symmetry=keep_symmetry,
+            optimizer=optimizer, keep_symmetry=keep_symmetry, **target,
         )  # fmt: skip
     emit(result, json=json, out=out)
 
@@ -128,25 +144,44 @@ def hull(
 
 def propose(
     parent: Parents = None,
-    elements: Annotated[str | None, typer.Option(help="Elements that decorate prototypes, e.g. Nb,Zr,N.")] = None,
+    method: Method = None,
+    elements: Elements = None,
+    formula: Formula = None,
     fixed: Fixed = None,
     exclude: Exclude = None,
     prototypes: Prototypes = None,
+    motif: Motif = None,
     max_atoms: MaxAtoms = 12,
     max_substituted: MaxSubstituted = None,
+    score: Score = None,
+    max_cells: MaxCells = None,
+    charge_balanced: ChargeBalanced = None,
+    space_group: SpaceGroup = None,
+    keep: Keep = None,
+    target_tc: TargetTc = None,
+    guidance: Guidance = None,
+    generator: Generator = None,
     limit: Limit = None,
     seed: Seed = 0,
     out: Out = None,
     json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
-    """Propose candidate crystals from parents or elements."""
+    """Propose candidate crystals: from parents, elements, compositions, or drawn by the generator."""
     from onnes.tools.crystals import propose as run
 
-    result = run(
-        file_names(parent), elements=split(elements), fixed=split(fixed),
-        exclude=split_if_given(exclude), prototypes=split_if_given(prototypes),
-        max_atoms=max_atoms, max_substituted=max_substituted, limit=limit, seed=seed,
+    settings = proposal_settings(
+        prototypes=prototypes, motif=motif, formula=formula, max_substituted=max_substituted, score=score,
+        max_cells=max_cells, charge_balanced=charge_balanced, space_group=space_group,
+        keep=keep, target_tc=target_tc, guidance=guidance, generator=generator,
     )  # fmt: skip
+    # The others take a second, and a fault of the request shall be one line.
+    slow = method in {"composition", "diffusion"}
+    with _bar("propose", limit or 0, quiet=quiet or json or not slow) as on_rows:
+        result = run(
+            file_names(parent), method=method, elements=split(elements), fixed=split(fixed),
+            exclude=split_if_given(exclude), max_atoms=max_atoms, limit=limit, seed=seed, on_rows=on_rows, **settings,
+        )  # fmt: skip
     emit(result, json=json, out=out)
 
 

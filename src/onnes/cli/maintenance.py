@@ -43,13 +43,15 @@ def benchmark(
     what: Annotated[
         str,
         typer.Argument(
-            help="tc, classifier, experimental, jarvis, metal, spectrum, speed, predict, relax, hull, elasticity, unrelaxed, stability, phases, phonons, dynamic, heat-capacity or gates.",
+            help="tc, classifier, experimental, jarvis, metal, spectrum, speed, predict, relax, hull, elasticity, unrelaxed, substitution, proposals, search, stability, phases, phonons, dynamic, heat-capacity or gates.",
             show_default=False,
         ),
     ],
     models: Annotated[
         list[str] | None,
-        typer.Option("--model", help="tc, classifier: recipes; speed: models; elasticity: potentials; repeat."),
+        typer.Option(
+            "--model", help="tc, classifier: recipes; speed: models; elasticity: potentials; search: formulas; repeat."
+        ),
     ] = None,
     seeds: Annotated[int, typer.Option(help="tc, jarvis: ensembles trained from different seeds.")] = 1,
     files: Annotated[

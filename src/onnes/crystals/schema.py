@@ -21,6 +21,7 @@ COLUMNS: dict[str, pa.DataType] = {
     "source": pa.string(),
     "parent_id": pa.string(),
     "how": pa.string(),
+    "proposal_score": pa.float64(),  # by which the method that proposed the row ranked it, larger is better
     "notes": pa.string(),  # what the reader noticed
     "lattice": pa.list_(pa.float64()),
     "frac_coords": pa.list_(pa.float64()),

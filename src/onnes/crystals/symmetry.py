@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import json
 import logging
-from collections import Counter
 from dataclasses import dataclass
-from functools import cache, lru_cache
-from importlib.util import find_spec
+from functools import cache
 from itertools import product
-from math import gcd
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from onnes.crystals.symbols import atomic_numbers, symbols
+from onnes.crystals.prototype_label import prototype_label
 from onnes.errors import CrystalError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable
 
     from numpy.typing import ArrayLike, NDArray
+
+T = TypeVar("T")
 
 SYMPREC_A = 0.1
 FALLBACK_SYMPREC_A = (0.01, 1e-3)
@@ -35,9 +32,6 @@ _FRAC_STEP = 0.001
 _OFF_EDGE = 0.137
 
 _CORNERS = np.array([v for v in product((-1, 0, 1), repeat=3) if any(v)])
-
-# For each element, in alphabetical order: how many orbits sit on each Wyckoff letter.
-_Orbits = tuple[tuple[tuple[str, int], ...], ...]
 
 
 @dataclass(frozen=True)
@@ -64,9 +58,8 @@ def describe(
 ) -> CrystalIdentity:
     """Find space group, prototype label and content hash.
 
-    The label is the one of ``pymatgen.analysis.prototypes.get_protostructure_label_from_moyopy`` (Goodall et al.,
-    Sci. Adv. 8, eabn4117 (2022)); importing that module takes seconds, so the label is built here. Where the
-    symmetry search fails at `symprec`, 0.01 and 0.001 A are tried.
+    The label is that of `onnes.crystals.prototype_label.prototype_label`. Where the symmetry search fails at `symprec`,
+    0.01 and 0.001 A are tried.
 
     The hash is made of the space group, the Niggli cell of the symmetrised primitive crystal (0.01 A, 0.1 degree)
     and the coordinates (0.001), the least of all choices of origin atom and of lattice axes. It does not depend on
@@ -96,6 +89,34 @@ def describe(
     >>> describe(4.05 * np.eye(3), [[0, 0, 0], [0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]], [13] * 4).prototype
     'A_cF4_225_a:Al'
     """
+
+    def identity(dataset: Any, numbers: list[int]) -> CrystalIdentity:
+        return CrystalIdentity(dataset.number, prototype_label(dataset, numbers), _content_hash(dataset))
+
+    return _at_tolerance(lattice, frac_coords, atomic_numbers, symprec, identity)
+
+
+def prototype_of(lattice: ArrayLike, frac_coords: ArrayLike, atomic_numbers: ArrayLike) -> str:
+    """Find the prototype label alone, several times as fast as `describe`.
+
+    Parameters and errors are those of `describe`.
+
+    Examples
+    --------
+    >>> prototype_of(3.3 * np.eye(3), [[0, 0, 0], [0.5, 0.5, 0.5]], [41, 41])
+    'A_cI2_229_a:Nb'
+    """
+    return _at_tolerance(lattice, frac_coords, atomic_numbers, SYMPREC_A, prototype_label)
+
+
+def _at_tolerance(
+    lattice: ArrayLike,
+    frac_coords: ArrayLike,
+    atomic_numbers: ArrayLike,
+    symprec: float,
+    derive: Callable[[Any, list[int]], T],
+) -> T:
+    """Search the symmetry and derive something from it and the atomic numbers; again at a smaller tolerance if need be."""
     moyopy = _moyopy()
     basis = np.asarray(lattice, float).reshape(3, 3)
     coords = np.asarray(frac_coords, float).reshape(-1, 3)
@@ -104,9 +125,7 @@ def describe(
     trouble = ""
     for tolerance in (symprec, *(s for s in FALLBACK_SYMPREC_A if s < symprec)):
         try:
-            dataset = moyopy.MoyoDataset(cell, symprec=tolerance)
-            label = _label(dataset, numbers)
-            return CrystalIdentity(dataset.number, label, _content_hash(dataset))
+            return derive(moyopy.MoyoDataset(cell, symprec=tolerance), numbers)
         except (ValueError, RuntimeError, KeyError, CrystalError) as error:
             trouble = f"{type(error).__name__}: {error}"
     raise CrystalError(f"no symmetry found ({trouble}). Check the coordinates, or give another cell of this crystal")
@@ -119,78 +138,6 @@ def _moyopy() -> Any:
     # It warns for each supercell whose lattice is less symmetric than its crystal; our results do not suffer.
     logging.getLogger("moyo").setLevel(logging.ERROR)
     return moyopy
-
-
-# --- prototype label -------------------------------------------------------------------------------------------------
-
-
-def _label(dataset: Any, numbers: Sequence[int]) -> str:
-    elements: dict[str, list[str]] = {}
-    for atom, orbit in enumerate(dataset.orbits):
-        letters = elements.setdefault(symbols()[numbers[atom]], [])
-        if orbit == atom:
-            letters.append(dataset.wyckoffs[atom])
-    names = tuple(sorted(elements))
-    orbits = tuple(tuple(sorted(Counter(elements[name]).items())) for name in names)
-    counts = Counter(numbers)
-    amounts = tuple(counts[atomic_numbers()[name]] for name in names)
-    formula, wyckoffs = _anonymous(amounts), _canonical(orbits, dataset.number)
-    multiplicity = _wyckoff_data()[0][str(dataset.number)]
-    found = [sum(multiplicity[letter] * n for letter, n in orbit) for orbit in orbits]
-    if _lowest_terms(found) != _lowest_terms(amounts):
-        raise CrystalError(f"the Wyckoff positions {wyckoffs} of space group {dataset.number} do not add up")
-    return f"{formula}_{dataset.pearson_symbol}_{dataset.number}_{wyckoffs}:{'-'.join(names)}"
-
-
-def _lowest_terms(amounts: Sequence[int]) -> list[int]:
-    divisor = gcd(*amounts)
-    return [n // divisor for n in amounts]
-
-
-def _anonymous(amounts: Sequence[int]) -> str:
-    terms = zip("ABCDEFGHIJKLMNOPQRSTUVWXYZ", _lowest_terms(amounts), strict=False)
-    return "".join(letter + (str(n) if n > 1 else "") for letter, n in terms)
-
-
-@lru_cache(maxsize=65536)
-def _canonical(orbits: _Orbits, space_group: int) -> str:
-    """Choose among the equivalent origins the one with the least sum of letters, as aviary and pymatgen do."""
-    best: tuple[int, str] | None = None
-    for relabelling in _wyckoff_data()[1][str(space_group)]:
-        score, words = 0, []
-        for orbit in orbits:
-            renamed = sorted((relabelling[letter], n) for letter, n in orbit)
-            words.append("".join(letter if n == 1 else f"{n}{letter}" for letter, n in renamed))
-            score += sum(0 if letter == "A" else ord(letter) - 96 for letter, _ in renamed)
-        candidate = (score, "_".join(words))
-        best = candidate if best is None else min(best, candidate)
-    if best is None:
-        raise CrystalError(f"space group {space_group} has no Wyckoff data")
-    return best[1]
-
-
-@cache
-def _wyckoff_data() -> tuple[dict[str, dict[str, int]], dict[str, list[dict[str, str]]]]:
-    """Multiplicity of each Wyckoff letter, and its names at equivalent origins, both by space group.
-
-    pymatgen's data files are read without importing its module, which decodes a 10 second library beside them.
-    """
-    spec = find_spec("pymatgen.analysis")
-    if spec is None or not spec.submodule_search_locations:
-        raise CrystalError("pymatgen is not installed completely. Install pymatgen again")
-    folder = Path(next(iter(spec.submodule_search_locations))) / "prototypes"
-    multiplicities, relabellings = (
-        json.loads(gzip.decompress((folder / f"wyckoff-position-{name}.json.gz").read_bytes()))
-        for name in ("multiplicities", "relabelings")
-    )
-    named = {
-        group: [{chr(int(old)): new for old, new in one.items()} for one in many]
-        for group, many in relabellings.items()
-    }
-    return multiplicities, named
-
-
-# --- content hash ----------------------------------------------------------------------------------------------------
 
 
 def _content_hash(dataset: Any) -> str:

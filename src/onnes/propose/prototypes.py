@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import tomllib
-from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import lru_cache
 from importlib.resources import files
@@ -17,10 +16,12 @@ import numpy as np
 from onnes.crystals.batch import CrystalBatch
 from onnes.crystals.orbits import expand
 from onnes.errors import ConfigError
+from onnes.propose.aflow import PREFIX, aflow_names, aflow_prototype, alike, strukturbericht
 from onnes.propose.colouring import canonical, site_maps
-from onnes.propose.periodic import NOBLE_GASES, atomic_number, symbol_of
-from onnes.propose.radii import estimated_volume
-from onnes.propose.rows import Proposal, encode, proposal_table
+from onnes.propose.motifs import motif_prototypes
+from onnes.propose.periodic import NOBLE_GASES, atomic_number
+from onnes.propose.rows import proposal_table
+from onnes.propose.structure_type import Prototype
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -29,65 +30,71 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from pymatgen.core import Structure
 
-    Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
 
 MAX_ATOMS = 12  # the models of Tc have seen cells up to this size
 
 
-@dataclass(frozen=True, eq=False)
-class Prototype:
-    """A structure type in its primitive cell.
-
-    Attributes
-    ----------
-    name, compound
-        Key of the list (a Strukturbericht symbol where there is one) and the crystal that the type is named after.
-    lattice, frac_coords
-        Shapes (3, 3) in angstrom with vectors as rows, and (n, 3).
-    species_of_site
-        Index into `species` of each atom, shape (n,).
-    species
-        Labels of the kinds of atoms, "A", "B", ...
-    """
-
-    name: str
-    compound: str
-    space_group: int
-    lattice: Floats
-    frac_coords: Floats
-    species_of_site: Ints
-    species: tuple[str, ...]
-
-    def decorated(self, numbers: Ints) -> Proposal:
-        """Put elements (atomic numbers in the order of `species`) on the sites, at the volume of their radii."""
-        atoms = numbers[self.species_of_site]
-        scale = (estimated_volume(atoms) / abs(np.linalg.det(self.lattice))) ** (1 / 3)
-        elements = {label: symbol_of(int(z)) for label, z in zip(self.species, numbers, strict=True)}
-        how = encode({"op": "prototype", "prototype": self.name, "elements": elements})
-        return Proposal(self.lattice * scale, self.frac_coords, atoms, None, how)
+_FILES = {"general": "prototypes.toml", "superconductors": "superconductor_types.toml"}
+COLLECTIONS = (*_FILES, "aflow")
+"""Where structure types come from; the last one is pymatgen's copy of the AFLOW library."""
+DEFAULT_COLLECTIONS = tuple(_FILES)
 
 
-@lru_cache(maxsize=1)
-def _entries() -> dict[str, dict[str, Any]]:
-    text = files("onnes.propose").joinpath("data/prototypes.toml").read_text(encoding="utf-8")
+@lru_cache(maxsize=4)
+def _entries(collection: str) -> dict[str, dict[str, Any]]:
+    text = files("onnes.propose").joinpath(f"data/{_FILES[collection]}").read_text(encoding="utf-8")
     return tomllib.loads(text)
 
 
-def prototype_names() -> list[str]:
+@lru_cache(maxsize=1)
+def _own() -> dict[str, dict[str, Any]]:
+    return {name: facts for collection in _FILES for name, facts in _entries(collection).items()}
+
+
+@lru_cache(maxsize=16)
+def _names(collections: tuple[str, ...]) -> tuple[str, ...]:
+    foreign = [name for name in collections if name not in COLLECTIONS]
+    if foreign:
+        raise ConfigError(
+            f"no collection of structure types is called {foreign[0]!r}; there are {', '.join(COLLECTIONS)}"
+        )
+    names = [name for collection in collections if collection in _FILES for name in _entries(collection)]
+    if "aflow" in collections:
+        known = [prototype(name) for name in names]
+        symbols = {(kind.name, len(kind.species)) for kind in known}
+        for name in aflow_names():
+            kind = aflow_prototype(name)
+            if (strukturbericht(name), len(kind.species)) not in symbols and not any(alike(kind, k) for k in known):
+                names.append(name)
+    return tuple(names)
+
+
+def prototype_names(collections: Sequence[str] = DEFAULT_COLLECTIONS) -> list[str]:
     """Names of the structure types at hand.
+
+    Parameters
+    ----------
+    collections
+        Some of `COLLECTIONS`: common types ("general"), families of superconductors ("superconductors"), the library
+        that pymatgen carries ("aflow"; what it shares with the others asked for is left out).
+
+    Raises
+    ------
+    ConfigError
+        When there is no such collection.
 
     Examples
     --------
-    >>> "A15" in prototype_names()
-    True
+    >>> "A15" in prototype_names(), "PbMo6S8" in prototype_names(["superconductors"])
+    (True, True)
     """
-    return list(_entries())
+    return list(_names(tuple(collections)))
 
 
-@lru_cache(maxsize=128)
+@lru_cache(maxsize=512)
 def prototype(name: str) -> Prototype:
-    """Structure type of a name.
+    """Structure type of a name: one of `prototype_names`, or of `onnes.propose.aflow.aflow_names`.
 
     Raises
     ------
@@ -99,11 +106,14 @@ def prototype(name: str) -> Prototype:
     >>> prototype("A15").compound, len(prototype("C15").frac_coords)  # the primitive cell
     ('Cr3Si', 6)
     """
-    if name not in _entries():
-        close = get_close_matches(name, prototype_names(), n=4, cutoff=0.3)
-        hint = f"did you mean {', '.join(close)}?" if close else f"there are {', '.join(prototype_names())}"
+    among = aflow_names() if name.startswith(PREFIX) else list(_own())
+    if name not in among:
+        close = get_close_matches(name, among, n=4, cutoff=0.3)
+        hint = f"did you mean {', '.join(close)}?" if close else f"there are {', '.join(_own())}"
         raise ConfigError(f"no structure type is called {name!r}; {hint}")
-    facts = _entries()[name]
+    if name.startswith(PREFIX):
+        return aflow_prototype(name)
+    facts = _own()[name]
     species = tuple(sorted({site[0] for site in facts["sites"]}))
     # Species stand in as atomic numbers 1, 2, 3: the cell is reduced with its kinds of atoms told apart.
     sites = [(species.index(site[0]) + 1, site[1:]) for site in facts["sites"]]
@@ -115,6 +125,8 @@ def prototype_candidates(
     elements: Sequence[str],
     *,
     prototypes: Sequence[str] | None = None,
+    motif: str | None = None,
+    collections: Sequence[str] = DEFAULT_COLLECTIONS,
     max_atoms: int = MAX_ATOMS,
     limit: int | None = None,
     seed: int = 0,
@@ -126,7 +138,11 @@ def prototype_candidates(
     elements
         Which elements to combine; their order does not matter. Types with fewer kinds of sites use every subset.
     prototypes
-        Names of structure types; all by default (`prototype_names`).
+        Names of structure types; all of ``collections`` by default (`prototype_names`).
+    motif
+        A family of structure types instead (`onnes.propose.motifs.motif_names`), such as "laves".
+    collections
+        Some of `COLLECTIONS`, where neither prototypes nor a motif are named.
     max_atoms
         Types with a larger primitive cell are left out.
     limit
@@ -143,7 +159,8 @@ def prototype_candidates(
     Raises
     ------
     ConfigError
-        For something that is no element, a noble gas, an unknown type, or when no type fits.
+        For something that is no element, a noble gas, an unknown type, motif or collection, for both prototypes and a
+        motif, or when no type fits.
 
     Examples
     --------
@@ -153,13 +170,16 @@ def prototype_candidates(
     if limit is not None and limit < 1:
         raise ConfigError("limit counts crystals; give 1 or more, or leave it out")
     numbers = _usable(elements)
-    types = [prototype(name) for name in (prototype_names() if prototypes is None else prototypes)]
+    if prototypes is not None and motif is not None:
+        raise ConfigError("give either structure types or a motif")
+    named = motif_prototypes(motif) if motif is not None else prototypes
+    types = [prototype(name) for name in (prototype_names(collections) if named is None else named)]
     fitting = [t for t in types if len(t.frac_coords) <= max_atoms and len(t.species) <= len(numbers)]
     if not fitting:
-        raise ConfigError(
-            f"no structure type has at most {max_atoms} atoms and {len(numbers)} elements; name more of either"
-        )
-    proposals = [kind.decorated(row) for kind in fitting for row in _decorations(kind, numbers)]
+        smallest = min((len(t.frac_coords) for t in types if len(t.species) <= len(numbers)), default=None)
+        advice = "name more elements" if smallest is None else f"the smallest has {smallest} atoms; raise max_atoms"
+        raise ConfigError(f"no structure type has at most {max_atoms} atoms and {len(numbers)} elements; {advice}")
+    proposals = [kind.decorated(row) for kind in fitting for row in decorations(kind, numbers)]
     if limit is not None and limit < len(proposals):
         chosen = Random(seed).sample(range(len(proposals)), limit)
         proposals = [proposals[i] for i in sorted(chosen)]
@@ -188,8 +208,14 @@ def _usable(elements: Collection[str]) -> list[int]:
     return sorted({atomic_number(symbol) for symbol in elements})
 
 
-def _decorations(kind: Prototype, numbers: Sequence[int]) -> Ints:
-    """Distinct choices of an element for each kind of site, shape (choices, species)."""
+def decorations(kind: Prototype, numbers: Sequence[int]) -> Ints:
+    """Distinct choices of a different element for each kind of site, shape (choices, species).
+
+    Examples
+    --------
+    >>> decorations(prototype("B1"), [7, 41]).tolist()  # the two sites are alike without their elements
+    [[7, 41]]
+    """
     found = np.array(list(permutations(numbers, len(kind.species))), np.int64)
     keys = canonical(found, site_maps(kind.lattice, kind.frac_coords, kind.species_of_site))
     _, first = np.unique(keys, return_index=True)

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from onnes.crystals.batch import CrystalBatch
-from onnes.crystals.schema import concat, is_open, values, with_columns
-from onnes.crystals.symmetry import describe
+from onnes.crystals.schema import concat
 from onnes.errors import ConfigError, CrystalError
 from onnes.propose import assignments
-from onnes.propose.colouring import canonical, site_maps
+from onnes.propose.colouring import site_maps
+from onnes.propose.parents import Parent, carrying, usable_parents, with_error
 from onnes.propose.periodic import (
     DEFAULT_EXCLUDED,
     NOBLE_GASES,
@@ -23,9 +23,10 @@ from onnes.propose.periodic import (
     neighbours,
     symbol_of,
 )
-from onnes.propose.radii import estimated_volume
+from onnes.propose.pseudosymmetry import distinct_colourings, pseudosymmetry
 from onnes.propose.rows import Proposal, encode, plain_formula, proposal_table
 from onnes.propose.sites import WyckoffSites, wyckoff_sites
+from onnes.propose.uniqueness import Uniqueness
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
 
 MAX_ATOMS = 12  # the models of Tc have seen cells up to this size
 MAX_LISTED = 200_000  # assignments of one parent that are listed; beyond, a limit is needed and they are drawn
-SMALLEST_SCALE, LARGEST_SCALE = 0.8, 1.25  # linear
 _CHUNK = 2_000
 
 
@@ -56,12 +56,11 @@ class _Settings:
 class _Plan:
     """A parent and the elements that its orbits shall carry, shape (candidates, orbits)."""
 
-    parent_id: str
-    sites: WyckoffSites
+    parent: Parent
     elements: Ints
 
     def proposal(self, row: int) -> Proposal:
-        return _substituted(self.sites, self.elements[row], self.parent_id)
+        return _substituted(self.parent.sites, self.elements[row], self.parent.id)
 
 
 def neighbour_substitutions(
@@ -78,7 +77,8 @@ def neighbour_substitutions(
 
     Each occupied Wyckoff orbit of the parent's primitive cell keeps its element or takes one of the up to eight that
     surround it in the table (`onnes.propose.periodic.neighbours`), in every combination but the parent itself.
-    Combinations that the symmetry of the bare sites makes equal are proposed once, and a crystal with the prototype
+    Combinations that the symmetry of the bare sites, or what comes near it
+    (`onnes.propose.pseudosymmetry.pseudosymmetry`), makes equal are proposed once, and a crystal with the prototype
     label of another parent, or of another parent's candidate, is left out. The cell keeps its shape and takes the
     volume that the atomic radii suggest, fractional coordinates stay.
 
@@ -123,8 +123,8 @@ def neighbour_substitutions(
         raise ConfigError("limit and max_substituted count crystals and orbits; give 1 or more, or leave them out")
     banned = atomic_numbers(exclude) | atomic_numbers(NOBLE_GASES)
     settings = _Settings(atomic_numbers(fixed_elements), banned, max_atoms, max_substituted, limit, seed)
-    plans, labels, unusable = _planned(parents, settings)
-    return concat([*unusable, *_collect(plans, labels, limit, seed)] or [parents.slice(0, 0)])
+    plans, unusable = _planned(parents, settings)
+    return concat([*unusable, *_collect(plans, limit, seed)] or [parents.slice(0, 0)])
 
 
 def replay_neighbour(parent: Structure, how: str) -> Structure:
@@ -161,37 +161,18 @@ def replay_neighbour(parent: Structure, how: str) -> Structure:
     return CrystalBatch.of([(made.lattice, made.frac_coords, made.atomic_numbers)]).to_structures()[0]
 
 
-def _planned(parents: pa.Table, settings: _Settings) -> tuple[list[_Plan], dict[str, int], list[pa.Table]]:
-    """Plans of the usable parents, the index of the plan by prototype label, and the other parents with errors."""
+def _planned(parents: pa.Table, settings: _Settings) -> tuple[list[_Plan], list[pa.Table]]:
+    """Plans of the usable parents, and the other parents with errors."""
     plans: list[_Plan] = []
-    labels: dict[str, int] = {}
-    unusable = [parents.slice(i, 1) for i, error in enumerate(values(parents, "error")) if error is not None]
-    for index in np.flatnonzero(is_open(parents)).tolist():
-        row = parents.slice(index, 1)
-        parent_id = row["id"][0].as_py()
+    usable, unusable = usable_parents(parents, max_atoms=settings.max_atoms)
+    for parent in usable:
         try:
-            sites = _parent_sites(row, settings.max_atoms)
-            plans.append(_Plan(parent_id, sites, _choices(sites, settings)))
-            labels.setdefault(_label(row), len(plans) - 1)
+            plans.append(_Plan(parent, _choices(parent.sites, settings)))
         except CrystalError as error:
-            unusable.append(with_columns(row, {"error": [f"parent {parent_id}: {error}"]}))
+            unusable.append(with_error(parents, parent, error))
         except ConfigError as error:
-            raise ConfigError(f"parent {parent_id}: {error}") from error
-    return plans, labels, unusable
-
-
-def _parent_sites(row: pa.Table, max_atoms: int) -> WyckoffSites:
-    if values(row, "site_occupancies")[0] is not None:
-        raise CrystalError("partly occupied sites cannot be substituted; make ordered cells of it first")
-    sites = wyckoff_sites(*CrystalBatch.from_table(row).crystal(0))
-    n = len(sites.frac_coords)
-    if n > max_atoms:
-        raise CrystalError(f"{n} atoms in the primitive cell, more than {max_atoms}; raise max_atoms")
-    return sites
-
-
-def _label(row: pa.Table) -> str:
-    return values(row, "prototype")[0] or describe(*CrystalBatch.from_table(row).crystal(0)).prototype
+            raise ConfigError(f"parent {parent.id}: {error}") from error
+    return plans, unusable
 
 
 def _choices(sites: WyckoffSites, settings: _Settings) -> Ints:
@@ -219,10 +200,11 @@ def _choices(sites: WyckoffSites, settings: _Settings) -> Ints:
 
 
 def _distinct(found: Ints, sites: WyckoffSites) -> Ints:
-    maps = site_maps(sites.lattice, sites.frac_coords, sites.orbit_of_site)
-    keys = canonical(np.vstack([sites.elements, found]), maps)
-    _, first = np.unique(keys, return_index=True)
-    return found[np.sort(first[first > 0]) - 1]
+    colours = np.vstack([sites.elements, found])[:, sites.orbit_of_site]
+    maps = site_maps(sites.lattice, sites.frac_coords, np.arange(len(sites.frac_coords)))
+    near = pseudosymmetry(sites.lattice, sites.frac_coords).maps
+    kept = distinct_colourings(colours, maps, near)
+    return found[kept[kept > 0] - 1]
 
 
 def _in_order(found: Ints, sites: WyckoffSites) -> Ints:
@@ -233,46 +215,28 @@ def _in_order(found: Ints, sites: WyckoffSites) -> Ints:
 
 
 def _substituted(sites: WyckoffSites, elements: Ints, parent_id: str | None) -> Proposal:
-    numbers = elements[sites.orbit_of_site]
-    ratio = estimated_volume(numbers) / estimated_volume(sites.elements[sites.orbit_of_site])
-    scale = float(np.clip(ratio ** (1 / 3), SMALLEST_SCALE, LARGEST_SCALE))
     changed = np.flatnonzero(elements != sites.elements)
     how = encode({"op": "neighbour", "sites": {sites.names[j]: symbol_of(int(elements[j])) for j in changed}})
-    return Proposal(sites.lattice * scale, sites.frac_coords, numbers, parent_id, how)
+    return Proposal(*carrying(sites, elements), parent_id, how)
 
 
-def _collect(plans: Sequence[_Plan], labels: dict[str, int], limit: int | None, seed: int) -> Iterator[pa.Table]:
+def _collect(plans: Sequence[_Plan], limit: int | None, seed: int) -> Iterator[pa.Table]:
     """Build the candidates of all plans, leaving out what two parents share."""
     wanted = [(p, row) for p, plan in enumerate(plans) for row in range(len(plan.elements))]
     if limit is not None and limit < len(wanted):
         Random(seed).shuffle(wanted)
     kept: list[tuple[int, int]] = []
     tables: list[pa.Table] = []
-    hashes: set[str] = set()
+    unique = Uniqueness({plan.parent.label: p for p, plan in reversed(list(enumerate(plans)))})
     start = 0
     while start < len(wanted) and (limit is None or len(kept) < limit):
         size = _CHUNK if limit is None else min(_CHUNK, limit - len(kept))
         chunk = wanted[start : start + size]
         start += size
         table = proposal_table([plans[p].proposal(row) for p, row in chunk], source="neighbour")
-        new = [
-            _is_new(labels, hashes, p, label, content)
-            for (p, _), label, content in zip(
-                chunk, values(table, "prototype"), values(table, "crystal_hash"), strict=True
-            )
-        ]
+        new = unique.first_of(table, [p for p, _ in chunk])
         tables.append(table.filter(new))
         kept += [pair for pair, is_new in zip(chunk, new, strict=True) if is_new]
     if kept:
         order = sorted(range(len(kept)), key=kept.__getitem__)
         yield concat(tables).take(order)
-
-
-def _is_new(labels: dict[str, int], hashes: set[str], plan: int, label: str | None, content: str | None) -> bool:
-    if label is None or content is None:
-        return True
-    # A label does not tell apart the orbits that share a letter, so labels only decide between parents.
-    if content in hashes or labels.setdefault(label, plan) != plan:
-        return False
-    hashes.add(content)
-    return True

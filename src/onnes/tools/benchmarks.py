@@ -29,6 +29,9 @@ _TABLE: dict[str, tuple[str, tuple[str, ...]]] = {
     "relax": (f"{_TRAINING}speed:benchmark_relax", ("on_rows",)),
     "hull": (f"{_TRAINING}hull:benchmark_hull", ("on_rows",)),
     "unrelaxed": ("onnes.tools.unrelaxed_benchmark:benchmark_unrelaxed", ("device", "on_rows")),
+    "substitution": ("onnes.propose.recall:benchmark_substitution", ("on_rows",)),
+    "proposals": ("onnes.tools.proposals_benchmark:benchmark_proposals", ("on_rows",)),
+    "search": ("onnes.tools.search_benchmark:benchmark_search", ("names", "device", "on_rows")),
     "elasticity": (f"{_TRAINING}elasticity:benchmark_elasticity", ("names", "plots", "device", "on_rows")),
     "stability": (f"{_TRAINING}stability:benchmark_stability", ("plots", "device", "on_rows")),
     "phases": (f"{_TRAINING}phases:benchmark_phases", ("device", "on_rows")),
@@ -57,7 +60,8 @@ def run_benchmark(
     what
         Its name.
     models
-        Recipes to train (``tc``, ``classifier``), models to time (``speed``), potentials (``elasticity``).
+        Recipes to train (``tc``, ``classifier``), models to time (``speed``), potentials (``elasticity``), formulas
+        (``search``).
     seeds
         Ensembles trained from different seeds (``tc``, ``jarvis``).
     files

@@ -15,7 +15,7 @@ from onnes.tools.inputs import Crystals, as_table
 from onnes.tools.progress import Silent
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from onnes.campaign.report_data import ReportData
     from onnes.flow.engine import Engine, Observer
@@ -131,25 +131,27 @@ def screen(
 def discover(
     parents: Crystals | None = None,
     *,
+    method: str | None = None,
     elements: Sequence[str] = (),
     out: str | Path = "campaign",
     fixed: Sequence[str] = (),
     exclude: Sequence[str] | None = None,
-    prototypes: Sequence[str] | None = None,
     max_atoms: int = 12,
-    max_substituted: int | None = None,
     limit: int | None = None,
     seed: int = 0,
+    proposal: Mapping[str, Any] | None = None,
     **screening: Any,
 ) -> CampaignResult:
     """Propose candidates, screen them, write the report.
 
     Parameters
     ----------
-    parents, elements, fixed, exclude, prototypes, max_atoms, max_substituted, limit, seed
+    parents, method, elements, fixed, exclude, max_atoms, limit, seed
         See `onnes.tools.crystals.propose`.
     out
         Campaign folder.
+    proposal
+        Further arguments of `onnes.tools.crystals.propose`.
     **screening
         Further arguments of `screen`.
 
@@ -162,19 +164,21 @@ def discover(
 
     table = propose(
         parents,
+        method=method,
         elements=elements,
         fixed=fixed,
         exclude=exclude,
-        prototypes=prototypes,
         max_atoms=max_atoms,
-        max_substituted=max_substituted,
         limit=limit,
         seed=seed,
+        **(proposal or {}),
     ).table
     if not is_open(table).any():
         raise CrystalError("no candidate could be made; allow more elements or more atoms")
-    what = ", ".join(elements) if elements else ", ".join(sorted({str(p) for p in table["parent_id"].to_pylist() if p}))
-    request = {"method": "prototypes" if elements else "neighbour substitution", "of": what}
+    parent_ids = sorted({str(p) for p in table["parent_id"].to_pylist() if p})
+    source = next(name for name in table["source"].to_pylist() if name)
+    what = ", ".join(elements or parent_ids or (proposal or {}).get("formulas") or ()) or source
+    request = {"method": source, "of": what}
     return screen(table, out, seed=seed, **{"title": f"Candidates from {what}", "request": request, **screening})
 
 

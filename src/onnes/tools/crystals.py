@@ -98,7 +98,8 @@ def relax(
     on_rows
         Called with the number of crystals done since the last call.
     **settings
-        Fields of `onnes.potentials.relaxation.RelaxSettings`, such as ``fmax_eV_per_A`` or ``pressure_GPa``.
+        Fields of `onnes.potentials.relaxation.RelaxSettings`, such as ``fmax_eV_per_A`` or ``pressure_GPa``. Without a
+        pressure each crystal is relaxed at its own, 0 where it has none.
 
     Returns
     -------
@@ -145,35 +146,38 @@ def hull(
 def propose(
     parents: Crystals | None = None,
     *,
+    method: str | None = None,
     elements: Sequence[str] = (),
     fixed: Sequence[str] = (),
     exclude: Sequence[str] | None = None,
-    prototypes: Sequence[str] | None = None,
     max_atoms: int = 12,
-    max_substituted: int | None = None,
     limit: int | None = None,
     seed: int = 0,
+    on_rows: Callable[[int], None] | None = None,
+    **settings: Any,
 ) -> CrystalTable:
     """Propose candidate crystals.
 
     Parameters
     ----------
     parents
-        Crystals whose Wyckoff sites get neighbouring elements of the periodic table; or none, with ``elements``.
+        Crystals to start from.
+    method
+        One of `onnes.propose.sources.METHODS`; by default ``neighbour`` with parents, ``prototype`` with elements.
     elements
-        Elements that decorate structure types, when there are no parents.
+        Elements that may be put in.
     fixed
         Elements of the parents that stay.
     exclude
         Elements never put in (default: noble gases, radioactive ones).
-    prototypes
-        Structure types to decorate (default: all).
     max_atoms
         Atoms in the primitive cell at most.
-    max_substituted
-        Wyckoff orbits changed at once at most.
     limit, seed
-        Random sample of that size.
+        Most candidates, and the seed of all random choices.
+    on_rows
+        Called with the number of candidates made since the last call, by methods that take long.
+    **settings
+        Other fields of `onnes.propose.sources.ProposalRequest` that the method has a use for; None is the same as left out.
 
     Examples
     --------
@@ -181,30 +185,30 @@ def propose(
     >>> len(onnes.propose(elements=["Nb", "N"], prototypes=["B1"]))
     1
     """
+    from pydantic import ValidationError
+
     from onnes.propose.sources import ProposalRequest
     from onnes.propose.sources import propose as run
 
-    if (parents is None) == (not elements):
-        raise ConfigError("give either parents to substitute in, or elements to decorate prototypes with")
-    common: dict[str, Any] = {"max_atoms": max_atoms, "limit": limit, "seed": seed}
-    if parents is None:
-        request = ProposalRequest(
-            method="prototype",
-            elements=tuple(elements),
-            prototypes=None if prototypes is None else tuple(prototypes),
-            **common,
-        )
-    else:
-        if exclude is not None:
-            common["exclude_elements"] = tuple(exclude)
-        request = ProposalRequest(
-            method="neighbour",
-            parents=as_table(parents),
-            fixed_elements=tuple(fixed),
-            max_substituted=max_substituted,
-            **common,
-        )
-    return wrap(run(request))
+    if method is None:
+        if (parents is None) == (not elements):
+            raise ConfigError(
+                "give either parents to substitute in, or elements to decorate prototypes with, or a method"
+            )
+        method = "prototype" if parents is None else "neighbour"
+    given: dict[str, Any] = {name: value for name, value in settings.items() if value is not None}
+    given |= {"method": method, "max_atoms": max_atoms, "seed": seed, "limit": limit}
+    given |= {name: tuple(value) for name, value in (("elements", elements), ("fixed_elements", fixed)) if value}
+    if exclude is not None:
+        given["exclude_elements"] = tuple(exclude)
+    if parents is not None:
+        given["parents"] = as_table(parents)
+    try:
+        request = ProposalRequest(**given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ConfigError(f"{'.'.join(map(str, first['loc'])) or 'request'}: {first['msg']}") from error
+    return wrap(run(request, on_rows=on_rows))
 
 
 def _relaxed(
@@ -212,9 +216,10 @@ def _relaxed(
 ) -> pa.Table:
     from onnes.potentials.potential import load_potential
     from onnes.potentials.relaxation import RelaxSettings
-    from onnes.potentials.tables import relax_table
+    from onnes.potentials.tables import relax_at_own_pressure, relax_table
 
-    return relax_table(table, load_potential(potential, device=device), RelaxSettings(**settings), on_rows=on_rows)
+    run = relax_table if "pressure_GPa" in settings else relax_at_own_pressure
+    return run(table, load_potential(potential, device=device), RelaxSettings(**settings), on_rows=on_rows)
 
 
 def _with_energies(table: pa.Table, potential: str, device: str, on_rows: Callable[[int], None] | None) -> pa.Table:

@@ -326,9 +326,9 @@ def _replacements(row: pa.Table, model: str, device: str, on_rows: OnRows) -> li
 
 
 def _neighbouring(crystal: tuple[Any, Any, NDArray[np.int64]]) -> ReplacedCrystals:
+    from onnes.propose.parents import LARGEST_SCALE, SMALLEST_SCALE
     from onnes.propose.periodic import DEFAULT_EXCLUDED, neighbours
     from onnes.propose.radii import estimated_volume
-    from onnes.propose.substitution import LARGEST_SCALE, SMALLEST_SCALE
 
     elements = [symbols()[z] for z in np.unique(crystal[2])]
     candidates = {e: [other for other in neighbours(e) if other not in DEFAULT_EXCLUDED] for e in elements}

@@ -44,9 +44,9 @@ def gather_phases(
         databases), ``mp`` (the Materials Project, with a key in the environment) or ``known-phases`` (the data files
         behind the shipped reference).
     places
-        Files or addresses.
+        Files or addresses; none for ``mp`` and ``known-phases``.
     request
-        Which crystals.
+        Which crystals; ``files`` and ``known-phases`` know no energy above hull.
     folder
         Where fetched crystals are kept, so that the same request is not made twice.
     on_rows
@@ -57,12 +57,18 @@ def gather_phases(
     ConfigError
         When the source lacks something or does not answer.
     """
+    if bool(places) == (source in ("mp", "known-phases")):
+        said = f"the source {source} takes no files" if places else f"name what to read from the source {source}"
+        raise ConfigError(said)
+    if source in ("files", "known-phases") and request.within_eV_per_atom is not None:
+        raise ConfigError(f"the source {source} says nothing of an energy above hull; leave --within out")
     if source == "known-phases":
         from onnes.training.reference_data import known_phases
 
-        return known_phases(max_atoms=request.max_atoms)
-    if bool(places) == (source == "mp"):
-        raise ConfigError("the source mp takes no files" if places else f"name what to read from the source {source}")
+        table, notes = known_phases(max_atoms=request.max_atoms)
+        if request.elements:  # the coverage is that of all elements
+            del notes["coverage"]
+        return _wanted(table, request), notes
     if source == "files":
         return identify(_wanted(read_crystals(list(places), max_atoms=request.max_atoms), request)), {}
     parts: list[pa.Table] = []
@@ -93,7 +99,7 @@ def prototype_phases(elements: Sequence[str], *, ternaries: bool = False, max_at
     sizes = (2, 3) if ternaries else (2,)
     if len(set(elements)) < min(sizes):
         raise ConfigError("structure types are decorated with two elements or more; name them as in Nb,Hf,Be")
-    names = [name for name in prototype_names() if len(prototype(name).species) in sizes]
+    names = [name for name in prototype_names(["general"]) if len(prototype(name).species) in sizes]
     table = prototype_candidates(elements, prototypes=names, max_atoms=max_atoms)
     ids: list[str] = []
     for how in values(table, "how"):
@@ -158,8 +164,7 @@ def unusable(tables: Iterable[tuple[pa.Table, dict[str, str]]]) -> list[str]:
 
 
 def _wanted(table: pa.Table, request: PhaseRequest) -> pa.Table:
-    if request.within_eV_per_atom is not None:
-        raise ConfigError("files say nothing of an energy above hull; leave --within out")
+    """Rows made of the wanted elements, and those that could not be read."""
     if not request.elements:
         return table
     from pymatgen.core import Element

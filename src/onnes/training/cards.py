@@ -68,3 +68,22 @@ def formation_card(name: str, config: dict[str, Any]) -> str:
   for a hull. What no crystal is known of may have a lower one than the label says.
 * **Licence**: {config["licence"]}; trained data under CC BY 4.0.
 """
+
+
+def generator_card(name: str, config: dict[str, Any]) -> str:
+    """Card of a generator of crystals, from its configuration."""
+    v, network = config["validation"], config["recipe"]["settings"]["network"]
+    start = config["recipe"]["start"]
+    further = f", starting from `{start}`" if start else ""
+    return f"""# {name}: crystals by diffusion over the parameters that symmetry leaves free
+
+* **What**: a message-passing network ({network["layers"]} layers of width {network["width"]}) that takes noise off lattice parameters, free
+  coordinates of Wyckoff positions and elements; {len(config["keys"])} templates (space group and occupied positions) of the training
+  crystals; conditions: ln(1 + Tc / K) as computed, formation energy.
+* **Data**: {config["training_data"]}; {config["training_rows"]} crystals of up to {config["recipe"]["max_atoms"]} atoms{further}.
+* **Split**: {config["split"]}; the shipped weights are those, not trained again.
+* **Validation** ({v["n"]} crystals): loss of the lattice {v["lattice"]:.3f}, of the coordinates {v["slope"]:.3f} (1 is no knowledge), of the elements
+  {v["elements"]:.2f} nats (4.5 is no knowledge). What it generates: `onnes benchmark generation`.
+* **Limits**: ordered crystals at ambient pressure; templates that it has seen, or none at all (space group 1).
+* **Licence**: {config["licence"]}; trained data under CC BY 4.0.
+"""

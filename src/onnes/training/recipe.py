@@ -21,6 +21,8 @@ from pydantic import (
 from onnes.errors import ConfigError
 from onnes.models.superconductivity import TARGETS
 from onnes.training.data import VALIDATION_BUCKETS
+from onnes.training.generator import GeneratorSettings
+from onnes.training.generator_data import SOURCES
 from onnes.training.spectrum import SpectrumSettings
 from onnes.training.trainer import TrainSettings
 from onnes.training.trees import TreeSettings
@@ -123,7 +125,34 @@ class FormationRecipe(BaseModel):
     heads: TrainSettings = TrainSettings()
 
 
-Recipe = SuperconductivityRecipe | MetalRecipe | SpectrumRecipe | ExperimentalRecipe | FormationRecipe
+class GeneratorRecipe(BaseModel):
+    """Recipe of a generator of crystals."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["generator"]
+    name: str = Field(description="name of the model")
+    start: str | None = Field(default=None, description="weights that are trained further")
+    sources: tuple[str, ...] = Field(default=SOURCES, min_length=1, description="data files")
+    max_atoms: int = Field(default=12, ge=1, description="atoms in the cell at most")
+    min_tc_K: float | None = Field(
+        default=None, ge=0, description="only crystals whose computed Tc is at least so high"
+    )
+    crystals: int | None = Field(default=None, ge=1, description="a random sample of so many of them")
+    plain_share: float = Field(
+        default=0.15, ge=0, lt=1, description="share of the crystals that are shown without their symmetry"
+    )
+    rigid_weight: float = Field(
+        default=0.3,
+        gt=0,
+        le=1,
+        description="how often a crystal without a free coordinate is shown, against one with three",
+    )
+    report_every: int = Field(default=100, ge=1, description="steps of the progress bar")
+    settings: GeneratorSettings = GeneratorSettings()
+
+
+Recipe = GeneratorRecipe | SuperconductivityRecipe | MetalRecipe | SpectrumRecipe | ExperimentalRecipe | FormationRecipe
 _ADAPTER: TypeAdapter[Recipe] = TypeAdapter(Annotated[Recipe, Field(discriminator="kind")])
 
 

@@ -14,9 +14,11 @@ from onnes.training import superconductivity as training
 from onnes.training.cards import metal_card, superconductivity_card
 from onnes.training.experimental_shipping import train_experimental
 from onnes.training.formation import train_formation
+from onnes.training.generator_shipping import train_generator_model
 from onnes.training.recipe import (
     ExperimentalRecipe,
     FormationRecipe,
+    GeneratorRecipe,
     MetalRecipe,
     Recipe,
     SpectrumRecipe,
@@ -72,6 +74,8 @@ def train_model(
         return train_experimental(recipe, folder, on_rows=on_rows, on_epoch=on_epoch)
     if isinstance(recipe, FormationRecipe):
         return train_formation(recipe, folder, on_epoch=on_epoch)
+    if isinstance(recipe, GeneratorRecipe):
+        return train_generator_model(recipe, folder, on_rows=on_rows, on_epoch=on_epoch)
     if isinstance(recipe, MetalRecipe):
         return _train_metal(recipe, folder, device, on_rows, on_epoch)
     return _train_superconductivity(recipe, folder, device, on_rows, on_epoch)

@@ -15,6 +15,7 @@ _STAGE_MODULES = (
     "onnes.potentials.stages",
     "onnes.potentials.phonon_stages",
     "onnes.models.stages",
+    "onnes.propose.stages",
 )
 
 

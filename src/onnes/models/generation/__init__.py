@@ -1,0 +1,1 @@
+"""Generation of crystals by diffusion over the parameters that symmetry leaves free."""

@@ -1,0 +1,218 @@
+"""Sampling: from noise to crystals, along the reverse of the noise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+
+from onnes.models.generation.denoiser import Denoised
+from onnes.models.generation.noise import signal, slope_norm, spread
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import Tensor
+
+    from onnes.models.generation.denoiser import Denoiser
+    from onnes.models.generation.packed import PackedCrystals
+
+
+class SamplerSettings(BaseModel):
+    """Settings of the sampler."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    steps: int = Field(default=100, ge=2, description="steps from noise to crystal")
+    corrector: float = Field(
+        default=0.1,
+        ge=0,
+        description="size of the Langevin step of the coordinates, in squares of their spread; 0 for none",
+    )
+    temperature: float = Field(
+        default=0.5,
+        ge=0,
+        description="noise that is put back in each step, 1 for all of it; less is closer to the most likely crystal",
+    )
+    element_temperature: float = Field(
+        default=1.0, gt=0, description="of the distribution that elements are drawn from"
+    )
+    guidance: float = Field(default=1.0, ge=0, description="strength of the conditions; 1 as learned, more exaggerates")
+
+
+@dataclass(frozen=True, eq=False)
+class Fixed:
+    """What sampling leaves as it is given.
+
+    Attributes
+    ----------
+    lattice
+        Shape (B,).
+    orbits
+        Whose free coordinates stay, shape (B, O).
+    elements
+        Elements that an orbit may take, shape (B, O, `N_ELEMENTS`), or None for all; those already known stay anyway.
+    """
+
+    lattice: Tensor | None = None
+    orbits: Tensor | None = None
+    elements: Tensor | None = None
+
+
+@torch.no_grad()
+def sample(
+    network: Denoiser,
+    templates: PackedCrystals,
+    generator: torch.Generator,
+    settings: SamplerSettings | None = None,
+    *,
+    fixed: Fixed | None = None,
+    conditions: Tensor | None = None,
+    on_step: Callable[[int], None] | None = None,
+) -> PackedCrystals:
+    """Draw one crystal for each template.
+
+    Parameters
+    ----------
+    network
+        Trained.
+    templates
+        B templates; orbits of unknown element have 0. Free parameters are ignored unless ``fixed`` keeps them.
+    generator
+        Of the random numbers; its seed fixes the result.
+    settings
+        Defaults to `SamplerSettings`.
+    fixed
+        What is kept.
+    conditions
+        Normalised properties asked for, NaN for nothing, (B, C).
+    on_step
+        Called with 1 after each step.
+    """
+    settings = settings or SamplerSettings()
+    fixed = fixed or Fixed()
+    known = templates
+    state = _start(network, templates, generator, fixed)
+    times = torch.linspace(1, 0, settings.steps + 1)
+    for now, after in pairwise(times):
+        t = now.expand(len(templates))
+        out = _guided(network, state, t, conditions, settings.guidance)
+        state = _predict(network, state, out, now, after, settings, generator)
+        state = replace(state, elements=_revealed(state, out, now, after, settings, generator, fixed))
+        state = _held(network, state, known, fixed, after, generator)
+        if settings.corrector and after > 0:
+            out = _guided(network, state, after.expand(len(templates)), conditions, settings.guidance)
+            state = _corrected(state, out, after, settings, generator)
+            state = _held(network, state, known, fixed, after, generator)
+        if on_step:
+            on_step(1)
+    return state
+
+
+def _start(network: Denoiser, templates: PackedCrystals, generator: torch.Generator, fixed: Fixed) -> PackedCrystals:
+    scaled = torch.randn(len(templates), 6, generator=generator)
+    coordinates = torch.rand(templates.coordinates.shape, generator=generator) * templates.is_free
+    state = templates.moved(network.unscaled(scaled, templates), coordinates)
+    return _held(network, state, templates, fixed, torch.tensor(1.0), generator)
+
+
+def _held(
+    network: Denoiser, state: PackedCrystals, known: PackedCrystals, fixed: Fixed, t: Tensor, generator: torch.Generator
+) -> PackedCrystals:
+    """Put back what is given, with the noise of time t."""
+    lattice, coordinates = state.lattice, state.coordinates
+    if fixed.lattice is not None:
+        alpha, sigma = signal(t)
+        noise = torch.randn(lattice.shape, generator=generator)
+        scaled = network.scaled(known)
+        given = network.unscaled(alpha * scaled + sigma * noise, known) if t > 0 else known.lattice
+        lattice = torch.where(fixed.lattice[:, None], given, lattice)
+    if fixed.orbits is not None:
+        noise = spread(t) * torch.randn(coordinates.shape, generator=generator) if t > 0 else 0.0
+        given = (known.coordinates + noise * known.is_free) % 1.0
+        coordinates = torch.where(fixed.orbits[..., None], given, coordinates)
+    return state.moved(lattice, coordinates)
+
+
+def _guided(
+    network: Denoiser, state: PackedCrystals, t: Tensor, conditions: Tensor | None, strength: float
+) -> Denoised:
+    """Output of the network; with a strength other than 1 extrapolated from the one without conditions (Ho and Salimans, 2022)."""
+    if conditions is None or strength == 0:
+        return network(state, t)
+    asked = network(state, t, conditions)
+    if strength == 1:
+        return asked
+    free = network(state, t)
+    return Denoised(
+        *(a + strength * (b - a) for a, b in (
+            (free.lattice, asked.lattice), (free.slope, asked.slope), (free.elements, asked.elements),
+        ))
+    )  # fmt: skip
+
+
+def _predict(
+    network: Denoiser,
+    state: PackedCrystals,
+    out: Denoised,
+    now: Tensor,
+    after: Tensor,
+    settings: SamplerSettings,
+    generator: torch.Generator,
+) -> PackedCrystals:
+    """One step of the lattice (ancestral, Ho et al., NeurIPS 2020) and of the coordinates (variance exploding, Song et al., ICLR 2021)."""
+    alpha, sigma = signal(now)
+    alpha_after, sigma_after = signal(after)
+    scaled = network.scaled(state)
+    clean = alpha * scaled - sigma * out.lattice
+    noise = sigma * scaled + alpha * out.lattice
+    # Part of the noise is kept, the rest drawn anew, so that the spread of the whole is right at any temperature.
+    fresh = settings.temperature * (sigma_after / sigma) * (1 - (alpha / alpha_after) ** 2).clamp(min=0).sqrt()
+    fresh = torch.minimum(fresh, sigma_after)
+    random = torch.randn(scaled.shape, generator=generator)
+    scaled = alpha_after * clean + (sigma_after**2 - fresh**2).clamp(min=0).sqrt() * noise + fresh * random
+    if after == 0:
+        scaled = clean
+    step = spread(now) ** 2 - (spread(after) ** 2 if after > 0 else 0.0)
+    moved = state.coordinates - step * slope_norm(now[None]) * out.slope
+    if after > 0:
+        width = settings.temperature * (spread(after) ** 2 * step / spread(now) ** 2).sqrt()
+        moved = moved + width * torch.randn(moved.shape, generator=generator)
+    return state.moved(network.unscaled(scaled, state), moved * state.is_free)
+
+
+def _corrected(
+    state: PackedCrystals, out: Denoised, t: Tensor, settings: SamplerSettings, generator: torch.Generator
+) -> PackedCrystals:
+    """One step of Langevin dynamics of the coordinates at the same time."""
+    size = settings.corrector * spread(t) ** 2
+    noise = settings.temperature * (2 * size).sqrt() * torch.randn(state.coordinates.shape, generator=generator)
+    moved = state.coordinates - size * slope_norm(t[None]) * out.slope + noise
+    return state.moved(state.lattice, moved * state.is_free)
+
+
+def _revealed(
+    state: PackedCrystals,
+    out: Denoised,
+    now: Tensor,
+    after: Tensor,
+    settings: SamplerSettings,
+    generator: torch.Generator,
+    fixed: Fixed,
+) -> Tensor:
+    """Draw the elements of some of the orbits that have none; the last step draws all."""
+    unknown = state.is_orbit & (state.elements == 0)
+    if not unknown.any():
+        return state.elements
+    logits = out.elements / settings.element_temperature
+    logits[..., 0] = -torch.inf
+    if fixed.elements is not None:
+        logits = logits.masked_fill(~fixed.elements, -torch.inf)
+    # The Gumbel trick draws from all distributions at once.
+    uniform = torch.rand(logits.shape, generator=generator).clamp(1e-12, 1 - 1e-7)
+    drawn = (logits - torch.log(-torch.log(uniform))).argmax(-1)
+    chosen = torch.rand(unknown.shape, generator=generator) < (now - after) / now
+    return torch.where(unknown & chosen, drawn, state.elements)

@@ -1,0 +1,409 @@
+"""Crystals by diffusion: a template, elements, and free parameters drawn by the trained generator."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from onnes.crystals.batch import CrystalBatch
+from onnes.crystals.free_parameters import FreeParameters, WyckoffTemplate, free_parameters
+from onnes.crystals.schema import concat, is_open
+from onnes.errors import ConfigError, CrystalError
+from onnes.models.generation.denoiser import N_ELEMENTS
+from onnes.models.generation.generative_model import DEFAULT_GENERATOR, load_generator
+from onnes.models.generation.packed import pack
+from onnes.models.generation.sampler import Fixed, SamplerSettings, sample
+from onnes.propose.periodic import DEFAULT_EXCLUDED, atomic_number, atomic_numbers, symbol_of
+from onnes.propose.rows import Proposal, encode, proposal_table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping, Sequence
+
+    import pyarrow as pa
+    from numpy.typing import NDArray
+    from pymatgen.core import Structure
+
+    from onnes.models.generation.generative_model import GenerativeModel
+
+    Ints = NDArray[np.int64]
+
+DEFAULT_CRYSTALS = 100
+MAX_ATOMS = 12  # the generator has seen cells up to this size
+_BATCH = 128
+_DIGITS = 6  # of what is written down in `how`, and therefore of the crystals
+_TRIES = 2000  # assignments of elements to orbits that are looked at for one template
+
+
+@dataclass(frozen=True, eq=False)
+class Draft:
+    """A crystal before sampling: what is known of it, and what of that is kept.
+
+    Attributes
+    ----------
+    start
+        Template; elements, 0 where the generator chooses; free parameters, of which only the kept ones matter.
+    template
+        Index in the generator's templates, -1 for none (space group 1), None when it is that of the parent.
+    kept_orbits
+        Whose coordinates stay, shape (O,).
+    keeps_lattice
+        Whether the lattice stays.
+    """
+
+    start: FreeParameters
+    template: int | None
+    kept_orbits: NDArray[np.bool_]
+    keeps_lattice: bool = False
+
+
+def diffusion_candidates(
+    n: int,
+    *,
+    formula: str | None = None,
+    elements: Collection[str] = (),
+    exclude: Collection[str] = DEFAULT_EXCLUDED,
+    space_group: int | None = None,
+    symmetry: bool = True,
+    like: pa.Table | None = None,
+    keep: Collection[str] = (),
+    conditions: Mapping[str, float] | None = None,
+    max_atoms: int = MAX_ATOMS,
+    model: str = DEFAULT_GENERATOR,
+    sampler: SamplerSettings | None = None,
+    seed: int = 0,
+    on_rows: Callable[[int], None] | None = None,
+) -> pa.Table:
+    """Draw crystals from the trained generator.
+
+    A template (space group and occupied Wyckoff positions) is drawn from those of the training crystals, as often as it occurs
+    there. Then elements, lattice and free coordinates are drawn together; what symmetry fixes cannot change. The method is
+    that of Jiao et al., ICLR 2024 (space-group constrained) and NeurIPS 2023, with elements that are hidden and revealed
+    (Austin et al., NeurIPS 2021).
+
+    Parameters
+    ----------
+    n
+        How many.
+    formula
+        Composition of all crystals, such as ``Nb3Sn``; the cell holds one or more of it.
+    elements
+        The only elements that may occur; all but ``exclude`` by default.
+    exclude
+        Elements that the generator may not choose.
+    space_group
+        International number that the template must have.
+    symmetry
+        False draws without a template: space group 1, all coordinates free.
+    like
+        Crystal table of one row, a parent: its template is used.
+    keep
+        Parts of the parent that stay: names of its Wyckoff positions such as ``4h`` (element and coordinates), ``lattice``,
+        ``elements``.
+    conditions
+        Properties asked for, by name: ``ln_tc`` (ln(1 + Tc / K)), ``formation_energy_eV_per_atom``.
+    max_atoms
+        Atoms in the primitive cell at most.
+    model
+        Name or folder of the generator.
+    sampler
+        Settings, among them the strength of the conditions.
+    seed
+        The same seed and request give the same table.
+    on_rows
+        Called with the number of crystals drawn since the last call.
+
+    Returns
+    -------
+    Crystal table of primitive cells; ``how`` holds the free parameters and can be replayed (`replay_diffusion`). A crystal
+    that fails validation carries ``error``.
+
+    Raises
+    ------
+    ConfigError
+        When no template fits what is asked for.
+
+    Examples
+    --------
+    >>> table = diffusion_candidates(2, formula="MgB2", space_group=191)  # doctest: +SKIP
+    """
+    if n < 1:
+        raise ConfigError("n counts crystals; give 1 or more")
+    generator = load_generator(model)
+    rng = np.random.default_rng(seed)
+    if like is not None:
+        drafts = [_parent_draft(like, keep, formula)] * n
+    elif symmetry:
+        drafts = _template_drafts(generator, n, rng, formula, space_group, max_atoms)
+    else:
+        if space_group not in {None, 1}:
+            raise ConfigError(f"space group {space_group} needs symmetry; leave one of the two out")
+        drafts = _plain_drafts(generator, n, rng, formula, max_atoms)
+    allowed = _allowed(elements, exclude)
+    made = _sampled(generator, drafts, allowed, conditions or {}, sampler or SamplerSettings(), seed, on_rows)
+    parent = None if like is None else like["id"][0].as_py()
+    proposals = [
+        _proposal(one, draft, parent, {"model": generator.sha256[:16], "seed": seed, "row": row})
+        for row, (one, draft) in enumerate(zip(made, drafts, strict=True))
+    ]
+    return proposal_table(proposals, source="diffusion")
+
+
+def requested(
+    *,
+    parents: pa.Table | None = None,
+    elements: Collection[str] = (),
+    formulas: Sequence[str] = (),
+    exclude: Collection[str] = DEFAULT_EXCLUDED,
+    space_group: int | None = None,
+    symmetry: bool = True,
+    keep: Collection[str] = (),
+    conditions: Mapping[str, float] | None = None,
+    guidance: float = 1.0,
+    generator: str = DEFAULT_GENERATOR,
+    max_atoms: int = MAX_ATOMS,
+    limit: int = DEFAULT_CRYSTALS,
+    seed: int = 0,
+    on_rows: Callable[[int], None] | None = None,
+) -> pa.Table:
+    """`diffusion_candidates` for several parents or formulas, ``limit`` crystals in all; each has its share."""
+    jobs: list[dict[str, Any]] = [{"formula": formula} for formula in formulas] or [{}]
+    if parents is not None:
+        rows = np.flatnonzero(is_open(parents)).tolist()
+        jobs = [{**job, "like": parents.slice(row, 1), "keep": keep} for row in rows for job in jobs]
+    sampler = SamplerSettings(guidance=guidance)
+    tables = []
+    for place, job in enumerate(jobs):
+        share = limit // len(jobs) + (place < limit % len(jobs))
+        if share:
+            tables.append(diffusion_candidates(
+                share, elements=elements, exclude=exclude, space_group=space_group, symmetry=symmetry, conditions=conditions,
+                max_atoms=max_atoms, model=generator, sampler=sampler, seed=seed + place, on_rows=on_rows, **job,
+            ))  # fmt: skip
+    return concat(tables)
+
+
+def replay_diffusion(parent: Structure | None, how: str, *, model: str = DEFAULT_GENERATOR) -> Structure:
+    """Make a candidate again from its ``how``, and its parent where it took the template from one.
+
+    Raises
+    ------
+    ConfigError
+        When the parent is missing, or when the generator has no such template.
+    """
+    operation = json.loads(how)
+    numbers = np.array([atomic_number(symbol) for symbol in operation["elements"]], np.int64)
+    key = operation["template"]
+    if operation["from_parent"]:
+        if parent is None:
+            raise ConfigError("this crystal has the template of its parent; give the crystal named in parent_id")
+        template = free_parameters(*CrystalBatch.from_structures([parent]).crystal(0)).template
+    elif key == plain_template(len(numbers)).key:
+        template = plain_template(len(numbers))
+    else:
+        generator = load_generator(model)
+        if key not in generator.keys:
+            raise ConfigError(f"{model} has no template {key}; name the generator that made this crystal")
+        template = generator.template(generator.keys.index(key))
+    lattice, coordinates = np.array(operation["lattice"]), np.array(operation["coordinates"], float).reshape(-1, 3)
+    made = FreeParameters(template, numbers, lattice, coordinates).crystal()
+    return CrystalBatch.of([made]).to_structures()[0]
+
+
+def plain_template(n: int) -> WyckoffTemplate:
+    """Space group 1 with n atoms."""
+    return WyckoffTemplate(
+        1, ("1a",) * n, np.arange(n), np.broadcast_to(np.eye(3), (n, 3, 3)).copy(), np.zeros((n, 3)),
+        np.full(n, 3), np.eye(3),
+    )  # fmt: skip
+
+
+def _template_drafts(
+    generator: GenerativeModel,
+    n: int,
+    rng: np.random.Generator,
+    formula: str | None,
+    space_group: int | None,
+    max_atoms: int,
+) -> list[Draft]:
+    sizes, groups = generator.templates.n_sites, generator.templates.space_group
+    fits = (sizes <= max_atoms) & ((groups == space_group) if space_group is not None else True)
+    weights = torch.where(fits, generator.counts, 0.0).double().numpy(force=True)
+    wanted = None if formula is None else _composition(formula)
+    choices: dict[int, list[Ints]] = {}
+    if wanted is not None:
+        for index in np.flatnonzero(weights).tolist():
+            counts = generator.templates.multiplicity[index][generator.templates.is_orbit[index]].tolist()
+            choices[index] = assignments_of(counts, wanted)
+            if not choices[index]:
+                weights[index] = 0.0
+    if not weights.any():
+        asked = [f"formula {formula}"] * bool(formula) + [f"space group {space_group}"] * bool(space_group)
+        raise ConfigError(
+            f"no template fits {' and '.join(asked) or 'this'} with at most {max_atoms} atoms; ask for less"
+        )
+    drafts = []
+    for index in rng.choice(len(weights), n, p=weights / weights.sum()).tolist():
+        template = generator.template(index)
+        free = np.zeros(len(template.positions), np.int64)
+        numbers = choices[index][rng.integers(len(choices[index]))] if wanted is not None else free
+        drafts.append(_draft(template, numbers, index))
+    return drafts
+
+
+def _plain_drafts(
+    generator: GenerativeModel, n: int, rng: np.random.Generator, formula: str | None, max_atoms: int
+) -> list[Draft]:
+    if formula is not None:
+        wanted = _composition(formula)
+        units = max_atoms // sum(wanted.values())
+        if not units:
+            raise ConfigError(f"{formula} has more than {max_atoms} atoms; raise max_atoms")
+        one = np.repeat(list(wanted), list(wanted.values()))
+        return [_draft(plain_template(len(one)), one, -1) for _ in range(n)]
+    sizes = generator.templates.n_sites.numpy(force=True)
+    weights = np.where(sizes <= max_atoms, generator.counts.numpy(force=True), 0.0).astype(float)
+    drawn = rng.choice(sizes, n, p=weights / weights.sum()).tolist()
+    return [_draft(plain_template(size), np.zeros(size, np.int64), -1) for size in drawn]
+
+
+def _draft(template: WyckoffTemplate, numbers: Ints, index: int) -> Draft:
+    orbits = len(numbers)
+    start = FreeParameters(template, np.asarray(numbers, np.int64), np.zeros(6), np.zeros((orbits, 3)))
+    return Draft(start, index, np.zeros(orbits, bool))
+
+
+def _parent_draft(like: pa.Table, keep: Collection[str], formula: str | None) -> Draft:
+    if like.num_rows != 1:
+        raise ConfigError(f"like takes one crystal, not {like.num_rows}")
+    try:
+        found = free_parameters(*CrystalBatch.from_table(like).crystal(0))
+    except CrystalError as error:
+        raise ConfigError(f"crystal {like['id'][0].as_py()}: {error}") from error
+    names = found.template.positions
+    if unknown := set(keep) - {*names, "lattice", "elements"}:
+        raise ConfigError(f"the crystal has no {sorted(unknown)[0]}; it has {', '.join(names)}, lattice, elements")
+    kept = np.array([name in keep for name in names])
+    elements = np.where(kept | ("elements" in keep), found.elements, 0)
+    if formula is not None:
+        counts = np.bincount(found.template.orbit_of_site).tolist()
+        fitting = [a for a in assignments_of(counts, _composition(formula)) if (a == elements)[elements > 0].all()]
+        if not fitting:
+            raise ConfigError(f"{formula} does not fit the positions {', '.join(names)} of the crystal")
+        elements = fitting[0]
+    start = FreeParameters(found.template, elements, found.lattice_parameters, found.coordinates)
+    return Draft(start, None, kept, "lattice" in keep)
+
+
+def _composition(formula: str) -> dict[int, int]:
+    """Atoms of each element in the reduced formula."""
+    from pymatgen.core import Composition, Element
+
+    try:
+        reduced = Composition(Composition(formula).get_integer_formula_and_factor()[0])
+    except (ValueError, KeyError) as error:
+        raise ConfigError(f"{formula!r} is no formula ({error}); write it as Nb3Sn") from error
+    wanted = {element.Z: round(amount) for element, amount in reduced.items() if isinstance(element, Element)}
+    if len(wanted) < len(reduced) or not wanted or max(wanted) >= N_ELEMENTS:
+        raise ConfigError(f"{formula!r} is no formula of elements up to plutonium; write it as Nb3Sn")
+    return wanted
+
+
+def assignments_of(multiplicities: Sequence[int], wanted: Mapping[int, int]) -> list[Ints]:
+    """All ways to put elements on orbits so that the cell holds a whole number of formula units.
+
+    Parameters
+    ----------
+    multiplicities
+        Atoms of each orbit.
+    wanted
+        Atoms of each element, by atomic number, in one formula unit.
+
+    Examples
+    --------
+    >>> [found.tolist() for found in assignments_of([1, 2, 1], {41: 1, 7: 1})]
+    [[41, 7, 41], [7, 41, 7]]
+    """
+    total, unit = sum(multiplicities), sum(wanted.values())
+    if total % unit:
+        return []
+    left = {z: count * (total // unit) for z, count in wanted.items()}
+    found: list[Ints] = []
+    chosen: list[int] = []
+
+    def place(orbit: int) -> None:
+        if len(found) >= _TRIES:
+            return
+        if orbit == len(multiplicities):
+            found.append(np.array(chosen, np.int64))
+            return
+        for z, count in list(left.items()):
+            if count >= multiplicities[orbit]:
+                left[z] = count - multiplicities[orbit]
+                chosen.append(z)
+                place(orbit + 1)
+                chosen.pop()
+                left[z] = count
+
+    place(0)
+    return found
+
+
+def _allowed(elements: Collection[str], exclude: Collection[str]) -> torch.Tensor:
+    """Elements that the generator may choose, shape (N_ELEMENTS,)."""
+    allowed = torch.zeros(N_ELEMENTS, dtype=torch.bool)
+    chosen = atomic_numbers(elements) if elements else frozenset(range(1, N_ELEMENTS)) - atomic_numbers(exclude)
+    allowed[[z for z in chosen if z < N_ELEMENTS]] = True
+    if not allowed.any():
+        raise ConfigError("no element is left to choose from; exclude fewer")
+    return allowed
+
+
+def _sampled(
+    generator: GenerativeModel,
+    drafts: Sequence[Draft],
+    allowed: torch.Tensor,
+    conditions: Mapping[str, float],
+    settings: SamplerSettings,
+    seed: int,
+    on_rows: Callable[[int], None] | None,
+) -> list[FreeParameters]:
+    torch.set_num_threads(1)
+    random = torch.Generator().manual_seed(seed)
+    packed = pack([draft.start for draft in drafts], generator.keys)
+    lattice = torch.tensor([draft.keeps_lattice for draft in drafts])
+    orbits = torch.zeros_like(packed.is_orbit)
+    for row, draft in enumerate(drafts):
+        orbits[row, : len(draft.kept_orbits)] = torch.from_numpy(draft.kept_orbits)
+    made: list[FreeParameters | None] = [None] * len(drafts)
+    for rows in packed.n_sites.argsort(stable=True).split(_BATCH):
+        part = packed.take(rows)
+        fixed = Fixed(lattice[rows], orbits[rows, : part.is_orbit.shape[1]], allowed.expand(*part.elements.shape, -1))
+        asked = generator.asked(conditions, len(rows))
+        found = sample(generator.network, part, random, settings, fixed=fixed, conditions=asked)
+        for place, row in enumerate(rows.tolist()):
+            whole = found.free_parameters(place, drafts[row].start.template)
+            made[row] = replace(
+                whole,
+                lattice_parameters=np.round(whole.lattice_parameters, _DIGITS),
+                coordinates=np.round(whole.coordinates, _DIGITS),
+            )
+        if on_rows:
+            on_rows(len(rows))
+    return [one for one in made if one is not None]
+
+
+def _proposal(one: FreeParameters, draft: Draft, parent: str | None, origin: dict[str, Any]) -> Proposal:
+    how = encode({
+        "op": "diffusion",
+        "template": one.template.key,
+        "from_parent": draft.template is None,
+        "elements": [symbol_of(int(z)) for z in one.elements],
+        "lattice": one.lattice_parameters.tolist(),
+        "coordinates": one.coordinates.tolist(),
+        **origin,
+    })  # fmt: skip
+    return Proposal(*one.crystal(), parent, how)

@@ -1,0 +1,85 @@
+"""Free parameters guessed without a model: from crystals that have the same template."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from onnes.crystals.free_parameters import FreeParameters
+from onnes.propose.similarity import element_distances
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+    Ints = NDArray[np.int64]
+
+_OTHER_PATTERN = 2.0  # what each pair of orbits costs that shares an element in one crystal and not in the other
+
+
+class TemplateGuesses:
+    """Known crystals, sorted by template.
+
+    Orbits with the same letter are matched by how many atoms their element has in the cell, then by electronegativity.
+
+    Parameters
+    ----------
+    known
+        Crystals to guess from.
+    """
+
+    def __init__(self, known: Sequence[FreeParameters]) -> None:
+        self._groups: dict[str, list[FreeParameters]] = defaultdict(list)
+        for one in known:
+            self._groups[one.template.key].append(one)
+
+    def mean(self, template: FreeParameters) -> FreeParameters | None:
+        """Means of the lattice parameters and circular means of the coordinates; None for a template that is not known."""
+        group = self._groups.get(template.template.key)
+        if not group:
+            return None
+        lattice = np.mean([one.lattice_parameters for one in group], axis=0)
+        turns = np.exp(2j * np.pi * np.array([one.coordinates[_order(one)] for one in group])).mean(0)
+        return _with(template, lattice, np.angle(turns) / (2 * np.pi) % 1.0)
+
+    def nearest(self, template: FreeParameters) -> FreeParameters | None:
+        """Parameters of the crystal whose elements are the most alike, orbit by orbit: substitution in a known crystal."""
+        group = self._groups.get(template.template.key)
+        if not group:
+            return None
+        own = template.elements[_order(template)]
+        others = np.array([one.elements[_order(one)] for one in group])
+        distances = np.nan_to_num(element_distances()[own, others], posinf=10.0).mean(1)
+        patterns = (others[:, :, None] == others[:, None]) != (own[:, None] == own)
+        best = group[int((distances + _OTHER_PATTERN * patterns.sum((1, 2)) / 2).argmin())]
+        return _with(template, best.lattice_parameters, best.coordinates[_order(best)])
+
+
+def _with(template: FreeParameters, lattice: Floats, ordered: Floats) -> FreeParameters:
+    coordinates = np.zeros_like(template.coordinates)
+    coordinates[_order(template)] = ordered
+    return FreeParameters(template.template, template.elements, lattice, coordinates)
+
+
+def _order(one: FreeParameters) -> Ints:
+    """Orbits by letter, then by atoms of their element in the cell, then by electronegativity."""
+    counts = np.bincount(one.template.orbit_of_site)
+    atoms: Counter[int] = Counter()
+    for z, count in zip(one.elements.tolist(), counts.tolist(), strict=True):
+        atoms[z] += count
+    keys = [
+        (position, atoms[z], _electronegativity(z))
+        for position, z in zip(one.template.positions, one.elements.tolist(), strict=True)
+    ]
+    return np.array(sorted(range(len(keys)), key=keys.__getitem__), np.int64)
+
+
+def _electronegativity(number: int) -> float:
+    from pymatgen.core import Element
+
+    value = Element.from_Z(number).data.get("X")
+    return float(value) if isinstance(value, int | float) else 0.0

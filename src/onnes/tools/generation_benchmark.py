@@ -1,0 +1,148 @@
+"""Benchmark of generation from scratch: valid, unique, new, stable."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+
+from onnes.crystals.batch import CrystalBatch
+from onnes.crystals.schema import floats, is_open, values
+from onnes.flow.stage import StageContext
+from onnes.models.generation.generative_model import DEFAULT_GENERATOR
+from onnes.physics.hull import hull_of
+from onnes.physics.reference import Reference
+from onnes.physics.stages import Identity, IdentitySettings
+from onnes.potentials.potential import DEFAULT_POTENTIAL, load_potential
+from onnes.potentials.relaxation import RelaxSettings
+from onnes.potentials.tables import relax_table
+from onnes.propose.diffusion import diffusion_candidates
+from onnes.training.benchmarks.report import Benchmark
+from onnes.training.generator_data import generator_data
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from onnes.propose.diffusion import SamplerSettings
+
+    Mask = NDArray[np.bool_]
+
+SAMPLES = 400
+STABLE_EV_PER_ATOM = 0.1
+MIN_DISTANCE_A, MIN_VOLUME_A3 = 0.5, 0.1
+"""Structural validity as published (CDVAE, Xie et al., ICLR 2022)."""
+_RELAX = RelaxSettings(fmax_eV_per_A=0.05, max_steps=150)
+
+
+def structurally_valid(batch: CrystalBatch) -> Mask:
+    """Whether all atoms are at least 0.5 angstrom apart and the cell has at least 0.1 cubic angstrom."""
+    from pymatgen.core import Structure
+
+    def valid(lattice: np.ndarray, frac: np.ndarray, numbers: np.ndarray) -> bool:
+        if not np.isfinite(lattice).all() or abs(np.linalg.det(lattice)) < MIN_VOLUME_A3:
+            return False
+        return Structure(lattice, numbers.tolist(), frac).is_valid(tol=MIN_DISTANCE_A)
+
+    return np.array([valid(*crystal) for crystal in batch], bool)
+
+
+def compositionally_valid(formulas: Sequence[str]) -> Mask:
+    """Whether oxidation states can balance in the order of electronegativity; elements and alloys pass (SMACT)."""
+    from smact.screening import smact_validity
+
+    verdict = {formula: bool(smact_validity(formula)) for formula in set(formulas)}
+    return np.array([verdict[formula] for formula in formulas], bool)
+
+
+def benchmark_generation(
+    *,
+    count: int = SAMPLES,
+    model: str = DEFAULT_GENERATOR,
+    sampler: SamplerSettings | None = None,
+    conditions: Mapping[str, float] | None = None,
+    potential: str = DEFAULT_POTENTIAL,
+    seed: int = 0,
+    device: str = "cpu",
+    on_rows: Callable[[int], None] | None = None,
+) -> Benchmark:
+    """Generate crystals from scratch and judge them.
+
+    Parameters
+    ----------
+    count
+        Samples.
+    model, sampler, conditions, seed
+        See `onnes.propose.diffusion.diffusion_candidates`.
+    potential
+        The judge; the package must ship a reference for it.
+    device
+        ``cpu`` or ``cuda``.
+    on_rows
+        Called with the number of crystals relaxed since the last call.
+    """
+    start = time.process_time()
+    table = diffusion_candidates(count, model=model, sampler=sampler, conditions=conditions, seed=seed)
+    seconds = time.process_time() - start
+    batch = CrystalBatch.from_table(table)
+    formulas = values(table, "reduced_formula")
+    sound, balanced = structurally_valid(batch), compositionally_valid(formulas)
+    real = compositionally_valid(generator_data().formulas)
+    usable = is_open(table)
+    relaxed = relax_table(
+        table.filter(pa.array(usable)), load_potential(potential, device=device), _RELAX, on_rows=on_rows
+    )
+    identity = Identity(IdentitySettings(potential=potential)).apply(relaxed, StageContext("identity"))
+    converged = np.array([error is None for error in values(identity, "error")])
+    unique = np.array([by is None for by in values(identity, "rejected_by")])
+    novel = np.array([bool(one) for one in values(identity, "is_novel")])
+    places = hull_of(Reference.find(None, potential)).place_all(
+        values(identity, "formula"), floats(identity, "energy_eV_per_atom").tolist()
+    )
+    above = np.array([np.nan if place is None else place.e_above_hull_eV_per_atom for place in places])
+    covered = np.array([place is not None and place.coverage > 0 for place in places])
+    stable = converged & (above <= STABLE_EV_PER_ATOM)
+    whole = covered.sum() + int((~usable).sum())  # what failed before counts against it
+    sun = float((covered & stable & unique & novel).sum() / whole)
+    moved = _moved(identity)
+    trained = set(generator_data().formulas)
+    shares = {
+        "structurally valid": float(sound.mean()),
+        "compositionally valid (SMACT)": float(balanced.mean()),
+        "passes the package's own validation": float(usable.mean()),
+        "relaxed to rest": float(converged.mean()),
+        "unique, of the relaxed": float(unique[converged].mean()),
+        "novel against the reference, of the relaxed": float(novel[converged].mean()),
+        "formula not in training": float(np.mean([formula not in trained for formula in formulas])),
+        "in a chemical system that the reference covers": float(covered.mean()),
+        f"at most {STABLE_EV_PER_ATOM:g} eV/atom above the hull, of those": float(stable[covered].mean()),
+        "stable, unique and novel (S.U.N.), of those": sun,
+    }
+    notes = [
+        f"{count} samples, seed {seed}, conditions {dict(conditions) if conditions else 'none'}; {60 * count / seconds:.0f} samples a minute of processor time",
+        f"judge: {potential}, relaxed to {_RELAX.fmax_eV_per_A:g} eV/A in at most {_RELAX.max_steps} steps; reference: the shipped one; covered: it knows a compound in the "
+        "system or its subsystems; potentials as judges are kinder than DFT",
+        "unique: formula, prototype label and StructureMatcher among the samples; novel: formula and prototype label not in the reference",
+        f"median shift of an atom in relaxation {np.nanmedian(moved):.2f} A; median above the hull {1e3 * np.nanmedian(above[covered]):.0f} meV/atom",
+        f"of the training crystals {real.mean():.1%} are compositionally valid",
+    ]
+    rows = [(name, f"{100 * share:.1f}") for name, share in shares.items()]
+    return Benchmark("Generation from scratch", ("property", "share / %"), rows, notes, shares)
+
+
+def _moved(table: pa.Table) -> NDArray[np.float64]:
+    """Mean distance (angstrom) that the atoms of each crystal move in relaxation, in the relaxed cell."""
+    found = []
+    rows = zip(*(values(table, name) for name in ("lattice", "frac_coords", "input_frac_coords")), strict=True)
+    for lattice, after, before in rows:
+        if before is None:
+            found.append(np.nan)
+            continue
+        apart = np.reshape(after, (-1, 3)) - np.reshape(before, (-1, 3))
+        apart -= np.round(apart)
+        apart -= apart.mean(0)
+        found.append(float(np.linalg.norm(apart @ np.reshape(lattice, (3, 3)), axis=1).mean()))
+    return np.array(found)

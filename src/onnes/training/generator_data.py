@@ -1,0 +1,169 @@
+"""Crystals that the generator learns from, written in free parameters."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import torch
+
+from onnes.crystals.batch import CrystalBatch
+from onnes.crystals.free_parameters import FreeParameters, free_parameters
+from onnes.crystals.schema import floats, values
+from onnes.errors import CrystalError
+from onnes.models.generation.denoiser import N_ELEMENTS
+from onnes.training.data import TRAINING_BUCKETS, read_data
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Sequence
+
+SOURCES = (
+    "mp_structures",
+    "epc_dft_alexandria",
+    "elasticity_binaries",
+    "matbench_phonons",
+    "phonon_heat_capacity_binaries",
+)
+"""Data files whose crystals are used, in order; a crystal of an earlier one is not taken again from a later one."""
+CONDITIONS = ("ln_tc", "formation_energy_eV_per_atom")
+"""Properties that generation can be asked for: ln(1 + Tc / K) as computed, and the formation energy."""
+_MAX_VOLUME_A3 = 120.0  # an atom; beyond are molecules and gases in boxes
+
+
+@dataclass(frozen=True, eq=False)
+class GeneratorData:
+    """Crystals in free parameters with what is known of them.
+
+    Attributes
+    ----------
+    crystals
+        P crystals in primitive cells.
+    ids, formulas
+        Name of data file and id, and reduced formula; length P.
+    conditions
+        Values of `CONDITIONS`, NaN where unknown, shape (P, 2).
+    failed
+        Crystals that could not be written in free parameters.
+    """
+
+    crystals: tuple[FreeParameters, ...]
+    ids: tuple[str, ...]
+    formulas: tuple[str, ...]
+    conditions: np.ndarray
+    failed: int
+
+    def __len__(self) -> int:
+        """Return the number of crystals."""
+        return len(self.crystals)
+
+    def take(self, rows: Sequence[int] | np.ndarray) -> GeneratorData:
+        """Select crystals."""
+        index = np.asarray(rows, np.int64).tolist()
+        return GeneratorData(
+            tuple(self.crystals[i] for i in index),
+            tuple(self.ids[i] for i in index),
+            tuple(self.formulas[i] for i in index),
+            self.conditions[index],
+            self.failed,
+        )
+
+
+def generator_data(
+    buckets: Collection[int] = TRAINING_BUCKETS,
+    *,
+    sources: Sequence[str] = SOURCES,
+    max_atoms: int = 12,
+    rows: int | None = None,
+    on_rows: Callable[[int], None] | None = None,
+) -> GeneratorData:
+    """Read the crystals of some composition buckets.
+
+    Parameters
+    ----------
+    buckets
+        See data/README of the training data: 0-79 are for training.
+    sources
+        Data files.
+    max_atoms
+        Largest cell, as written in the file.
+    rows
+        The first so many of each file only.
+    on_rows
+        Called with the number of crystals done since the last call.
+    """
+    crystals: list[FreeParameters] = []
+    ids: list[str] = []
+    formulas: list[str] = []
+    conditions: list[tuple[float, float]] = []
+    seen: set[str] = set()
+    failed = 0
+    for name in sources:
+        table = _usable(read_data(name), buckets, max_atoms).slice(0, rows)
+        batch, known = CrystalBatch.from_table(table), _known(table)
+        for i, (own, formula) in enumerate(zip(values(table, "id"), values(table, "reduced_formula"), strict=True)):
+            try:
+                found = free_parameters(*batch.crystal(i))
+            except CrystalError:
+                failed += 1
+                continue
+            key = _key(found)
+            if key not in seen and found.elements.max() < N_ELEMENTS:
+                seen.add(key)
+                crystals.append(found)
+                ids.append(f"{name}:{own}")
+                formulas.append(formula)
+                conditions.append(known[i])
+            if on_rows:
+                on_rows(1)
+    return GeneratorData(
+        tuple(crystals), tuple(ids), tuple(formulas), np.array(conditions, float).reshape(-1, 2), failed
+    )
+
+
+def _usable(table: pa.Table, buckets: Collection[int], max_atoms: int) -> pa.Table:
+    table = table.filter(pc.field("n_atoms") <= max_atoms)
+    table = table.filter(pa.array(np.isin(table["md5_bucket"].to_numpy(), list(buckets))))
+    volumes = CrystalBatch.from_table(table).volumes / table["n_atoms"].to_numpy()
+    return table.filter(pa.array(volumes < _MAX_VOLUME_A3))
+
+
+def _known(table: pa.Table) -> list[tuple[float, float]]:
+    n = table.num_rows
+    tc = floats(table, "tc_K") if "tc_K" in table.column_names else np.full(n, np.nan)
+    name = "formation_energy_eV_per_atom"
+    energy = floats(table, name) if name in table.column_names else np.full(n, np.nan)
+    return list(zip(np.log1p(tc).tolist(), energy.tolist(), strict=True))
+
+
+def _key(found: FreeParameters) -> str:
+    """Equal for the same crystal in two data files: template, elements, volume within 10 %."""
+    pairs = sorted(zip(found.template.positions, found.elements.tolist(), strict=True))
+    return hashlib.sha256(
+        f"{found.template.space_group} {pairs} {found.lattice_parameters[5]:.1f}".encode()
+    ).hexdigest()
+
+
+def without_symmetry(one: FreeParameters) -> FreeParameters:
+    """The same crystal in space group P1: six lattice parameters, three coordinates an atom."""
+    import moyopy
+
+    from onnes.crystals.free_parameters import WyckoffTemplate, lattice_parameters
+
+    lattice, frac, numbers = one.crystal()
+    cell = np.array(moyopy.niggli_reduce(lattice.tolist())[0])
+    moved = frac @ lattice @ np.linalg.inv(cell)
+    n = len(numbers)
+    template = WyckoffTemplate(
+        1, ("1a",) * n, np.arange(n), np.broadcast_to(np.eye(3), (n, 3, 3)).copy(), np.zeros((n, 3)),
+        np.full(n, 3), np.eye(3),
+    )  # fmt: skip
+    return FreeParameters(template, numbers, lattice_parameters(cell), moved % 1.0)
+
+
+def in_units(data: GeneratorData, mean: torch.Tensor, std: torch.Tensor) -> torch.Tensor:
+    """Conditions in units of their spread, NaN where unknown, shape (P, C)."""
+    return (torch.tensor(data.conditions, dtype=torch.float32) - mean) / std

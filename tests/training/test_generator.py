@@ -1,0 +1,188 @@
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+from pymatgen.analysis.structure_matcher import StructureMatcher
+from pymatgen.core import Structure
+
+from onnes.crystals.batch import CrystalBatch
+from onnes.crystals.free_parameters import free_parameters
+from onnes.crystals.known import known_crystal
+from onnes.models.generation.denoiser import Denoiser, DenoiserSettings
+from onnes.models.generation.generative_model import load_generator
+from onnes.models.generation.packed import pack
+from onnes.training.generator import GeneratorSettings, losses, train_generator, with_noise
+from onnes.training.generator_data import SOURCES, GeneratorData, generator_data, in_units, without_symmetry
+from onnes.training.generator_shipping import chosen, drawing_weights, train_generator_model, units
+from onnes.training.recipe import GeneratorRecipe, read_recipe
+
+NAMES = ("Nb3Sn", "MgB2", "FeSe", "Be2Nb3", "Nb", "NiAl", "YBa2Cu3O7", "NbSe2")
+SMALL = GeneratorSettings(
+    network=DenoiserSettings(width=24, layers=1, waves=2, radial=4, conditions=("a",)),
+    steps=30,
+    batch_size=8,
+    warm_up=5,
+)
+
+
+@pytest.fixture(scope="module")
+def crystals():
+    batch = CrystalBatch.from_structures([known_crystal(name, primitive=True) for name in NAMES])
+    return [free_parameters(*crystal) for crystal in batch]
+
+
+@pytest.fixture(scope="module")
+def packed(crystals):
+    return pack(crystals)
+
+
+def trained(packed, settings=SMALL, **more):
+    asked = torch.full((len(packed), 1), torch.nan)
+    return train_generator(packed, asked, torch.ones(len(packed)), settings, **more)
+
+
+def test_training_learns_the_crystals(packed):
+    settings = SMALL.model_copy(update={"steps": 300, "learning_rate": 3e-3})
+    seen = []
+    trained(packed, settings, on_step=lambda _, found: seen.append(found))
+    for name in ("lattice", "slope", "elements"):
+        first, last = (np.mean([one[name] for one in part]) for part in (seen[:60], seen[-60:]))
+        assert last < 0.9 * first, name
+
+
+def test_an_interrupted_training_ends_with_the_same_weights(packed, tmp_path):
+    whole = trained(packed)
+
+    class Stop(Exception):
+        pass
+
+    def stop(step, _):
+        if step == 17:
+            raise Stop
+
+    with pytest.raises(Stop):
+        trained(packed, checkpoint=tmp_path / "c.pt", save_every=8, on_step=stop)
+    steps = []
+    again = trained(packed, checkpoint=tmp_path / "c.pt", save_every=8, on_step=lambda step, _: steps.append(step))
+    assert steps[0] == 17
+    for one, two in zip(whole.parameters(), again.parameters(), strict=True):
+        assert torch.equal(one, two)
+
+
+def test_noise_moves_only_what_is_free(packed):
+    network = Denoiser(SMALL.network)
+    network.set_scale(packed)
+    batch = with_noise(network, packed, torch.Generator().manual_seed(0), element_share=1.0)
+    apart = batch.noisy.coordinates - packed.coordinates
+    assert (apart - apart.round())[~packed.is_free].abs().max() < 1e-6
+    assert torch.equal(batch.noisy.lattice[~packed.lattice_free], packed.lattice[~packed.lattice_free])
+    assert not torch.allclose(batch.noisy.lattice[packed.lattice_free], packed.lattice[packed.lattice_free], atol=1e-3)
+    assert (batch.noisy.elements[batch.hidden] == 0).all()
+    assert torch.equal(batch.noisy.elements[~batch.hidden], packed.elements[~batch.hidden])
+    assert batch.hidden.any()
+
+
+def test_no_elements_are_hidden_where_none_shall_be(packed):
+    network = Denoiser(SMALL.network)
+    batch = with_noise(network, packed, torch.Generator().manual_seed(0), element_share=0.0)
+    assert not batch.hidden.any()
+    assert losses(network, packed, batch, None)["elements"] == 0
+
+
+def test_a_crystal_without_its_symmetry_is_the_same_crystal(crystals):
+    for one in crystals:
+        plain = without_symmetry(one)
+        assert plain.template.space_group == 1
+        made = [Structure(c[0], c[2], c[1]) for c in (one.crystal(), plain.crystal())]
+        assert StructureMatcher().get_rms_dist(*made)[0] < 1e-4
+
+
+def data_of(crystals):
+    tc = np.log1p(np.array([18.0, 39, 8, 2, 9, np.nan, 90, 7]))
+    energy = np.linspace(-1, 0, len(crystals))
+    return GeneratorData(tuple(crystals), NAMES, NAMES, np.stack([tc, energy], 1), 0)
+
+
+def test_superconductors_are_selected_by_their_tc(crystals):
+    data = data_of(crystals)
+    recipe = GeneratorRecipe(kind="generator", name="x", min_tc_K=5.0, crystals=3)
+    found = chosen(data, recipe)
+    assert len(found) == 3
+    assert np.expm1(found.conditions[:, 0]).min() >= 5
+    assert found.ids == chosen(data, recipe).ids
+    assert chosen(data, GeneratorRecipe(kind="generator", name="x")) is data
+
+
+def test_conditions_are_in_units_of_their_spread(crystals):
+    data = data_of(crystals)
+    scaled = in_units(data, *units(data))
+    assert scaled.nanmean(0).abs().max() < 1e-6
+    assert scaled[5, 0].isnan()
+
+
+def test_rigid_crystals_are_drawn_less_often_and_plain_ones_have_their_share(crystals):
+    recipe = GeneratorRecipe(kind="generator", name="x", plain_share=0.2, rigid_weight=0.3)
+    weights = drawing_weights(data_of(crystals), recipe, with_plain=True)
+    free = np.array([one.template.n_free_total for one in crystals])
+    assert weights[: len(crystals)][torch.from_numpy(free == 0)].tolist() == pytest.approx(
+        [0.3] * int((free == 0).sum())
+    )
+    assert weights[len(crystals) :].sum() / weights.sum() == pytest.approx(0.2)
+
+
+def test_the_recipe_of_the_package():
+    recipe = read_recipe("generator")
+    assert isinstance(recipe, GeneratorRecipe)
+    assert recipe.max_atoms == 12
+
+
+@pytest.fixture
+def data_folder(tmp_path, monkeypatch):
+    """Data files of known crystals: half of them in a training bucket, half in a validation one."""
+    names = ["Nb3Sn", "V3Si", "MgB2", "NbSe2", "FeSe", "Be2Nb3", "Nb", "NiAl", "TiN", "YBa2Cu3O7"]
+    crystals = CrystalBatch.from_structures([known_crystal(name, primitive=True) for name in names])
+    folder = tmp_path / "data"
+    folder.mkdir()
+    for file in SOURCES:
+        columns = {
+            "id": names,
+            "reduced_formula": names,
+            "n_atoms": crystals.n_atoms.tolist(),
+            "lattice": [one[0].ravel().tolist() for one in crystals],
+            "frac_coords": [one[1].ravel().tolist() for one in crystals],
+            "atomic_numbers": [one[2].tolist() for one in crystals],
+            "md5_bucket": [5, 85] * (len(names) // 2),
+        }
+        if file == "epc_dft_alexandria":
+            columns["tc_K"] = np.linspace(1, 20, len(names)).tolist()
+        pq.write_table(pa.table(columns), folder / f"{file}.parquet")
+    monkeypatch.setenv("ONNES_DATA", str(folder))
+    return folder
+
+
+@pytest.mark.usefixtures("data_folder")
+def test_data_is_read_by_bucket_and_size_and_no_crystal_twice():
+    data = generator_data()
+    assert set(data.formulas) == {"Nb3Sn", "MgB2", "FeSe", "Nb", "TiN"}
+    assert len(data) == 5  # the same crystals are in all five files
+    assert "V3Si" not in generator_data(range(80, 90), max_atoms=6).formulas
+    assert "YBa2Cu3O7" not in generator_data(range(80, 90)).formulas  # thirteen atoms
+    assert np.isnan(data.conditions).all()  # the first file that holds a crystal has no Tc
+
+
+def test_from_a_recipe_to_weights_that_generate(data_folder, tmp_path):
+    recipe = GeneratorRecipe(
+        kind="generator", name="small", settings=SMALL.model_copy(update={"steps": 4}), report_every=2
+    )
+    ticks = []
+    config = train_generator_model(recipe, tmp_path / "small", on_epoch=lambda: ticks.append(1))
+    assert len(ticks) == 2
+    assert config["training_rows"] == 5
+    assert config["validation"]["n"] == 4
+    assert "coordinates" in (tmp_path / "small" / "README.md").read_text()
+    model = load_generator(str(tmp_path / "small"))
+    assert len(model.keys) == len({one.template.key for one in generator_data().crystals})
+    further = recipe.model_copy(update={"start": str(tmp_path / "small"), "name": "further", "plain_share": 0.0})
+    again = train_generator_model(further, tmp_path / "further")
+    assert again["keys"] == config["keys"]
