@@ -43,6 +43,8 @@ def test_finds_the_close_packed_crystals(result) -> None:
     assert result.drawn == 24
     assert result.trace[-1] == (24, energies[0])
     assert result.reached_target is None
+    assert all(1 <= place <= 24 for place in result.places)
+    assert len(set(result.places)) == 2
 
 
 def test_rows_replay_to_their_random_start(result) -> None:
@@ -114,7 +116,7 @@ def test_what_is_plausible() -> None:
 def found(crystal, energy, seed=0):
     lattice, frac, numbers = crystal
     proposal = Proposal(lattice, frac, np.array(numbers), None, encode({"op": "composition", "seed": seed}))
-    return Found(proposal, (lattice, frac, np.array(numbers)), energy_eV_per_atom=energy, converged=True)
+    return Found(proposal, 1, (lattice, frac, np.array(numbers)), energy_eV_per_atom=energy, converged=True)
 
 
 def test_distinct_by_label_or_structure() -> None:
@@ -131,7 +133,7 @@ def test_distinct_by_label_or_structure() -> None:
 
 def test_rows_that_did_not_converge_say_so() -> None:
     crystal = found(fcc(13), -3.0)
-    table = relaxed_table([Found(crystal.proposal, crystal.geometry, -3.0, 0.4, 7)], "fake")
+    table = relaxed_table([Found(crystal.proposal, 1, crystal.geometry, -3.0, 0.4, 7)], "fake")
     assert values(table, "error") == ["not relaxed after 7 steps"]
 
 

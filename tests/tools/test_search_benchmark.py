@@ -6,6 +6,7 @@ from pymatgen.core import Composition
 from onnes.crystals.symmetry import describe
 from onnes.errors import ConfigError
 from onnes.potentials import potential as registry
+from onnes.propose.random_crystals import RandomSettings
 from onnes.tools import search_benchmark
 from onnes.tools.search_benchmark import FORMULAS, Outcome, benchmark_search, known_structures
 from tests.potentials.fakes import FakePotential
@@ -36,7 +37,7 @@ def test_known_crystals_are_the_right_ones() -> None:
 def outcome(**changes):
     return Outcome(**{
         "formula": "Al", "lowest_known": "Al", "known_eV_per_atom": -3.0, "found_eV_per_atom": -3.0, "prototype": "p", "matches": None,
-        "drawn": 10, "refined": 2, "evaluations": 100, "failures": {}, "trace": [], "cpu_s": 1.0, **changes,
+        "place": 4, "drawn": 10, "refined": 2, "evaluations": 100, "failures": {}, "trace": [], "cpu_s": 1.0, **changes,
     })  # fmt: skip
 
 
@@ -58,16 +59,22 @@ def test_search_is_kept_and_reported(monkeypatch, tmp_path) -> None:
     monkeypatch.setattr(registry, "_LOADED", {("fake", "cpu"): potential})
     monkeypatch.setattr(search_benchmark, "potential_sha256", lambda _: "f" * 64)
     monkeypatch.setattr(search_benchmark, "DRAWN", 16)
-    monkeypatch.setattr(search_benchmark, "MAX_ATOMS", 2)
+    small = {way: RandomSettings(max_atoms=2, space_groups=s.space_groups) for way, s in search_benchmark.WAYS.items()}
+    monkeypatch.setattr(search_benchmark, "WAYS", small)
     first = benchmark_search(names=["Al"], potential="fake")
     calls = len(potential.calls)
     assert benchmark_search(names=["Al"], potential="fake") == first
     assert len(potential.calls) == calls
-    assert first.values["found"] == 1
-    assert first.values["Al: excess_meV"] <= 2
-    kept = json.loads(next((tmp_path / "search").glob("Al-*.json")).read_text())
-    assert kept["drawn"] == first.values["Al: drawn"] <= 16
+    assert first.values["found: search"] == 1
+    assert first.values["Al: search: excess_meV"] <= 2
+    kept = [json.loads(path.read_text()) for path in (tmp_path / "search").glob("Al-*.json")]
+    assert len(kept) == 2
+    relaxations = {first.values[f"Al: {way}: relaxations"] for way in search_benchmark.WAYS}
+    assert {search["drawn"] + search["refined"] for search in kept} == relaxations
     assert "| Al | A1 Cu | yes |" in first.markdown()
+    two = benchmark_search(names=["Al"], potential="fake", seeds=2)
+    assert "| Al | A1 Cu | 2 of 2 |" in two.markdown()
+    assert two.values["Al: search: relaxations"] == first.values["Al: search: relaxations"]
 
 
 def test_unknown_formula() -> None:

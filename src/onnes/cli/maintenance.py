@@ -53,7 +53,9 @@ def benchmark(
             "--model", help="tc, classifier: recipes; speed: models; elasticity: potentials; search: formulas; repeat."
         ),
     ] = None,
-    seeds: Annotated[int, typer.Option(help="tc, jarvis: ensembles trained from different seeds.")] = 1,
+    seeds: Annotated[
+        int, typer.Option(help="tc, jarvis: ensembles trained from different seeds; search: searches.")
+    ] = 1,
     files: Annotated[
         list[str] | None,
         typer.Option("--on", help="predict, speed: crystals; default the Alexandria training table."),

@@ -38,6 +38,8 @@ class Found:
     ----------
     proposal
         The random crystal.
+    place
+        The how-manyeth it is in its search.
     geometry
         Lattice (3, 3) with vectors as rows in angstrom, frac_coords (n, 3), atomic_numbers (n,), as they are now.
     steps
@@ -49,6 +51,7 @@ class Found:
     """
 
     proposal: Proposal
+    place: int
     geometry: Geometry
     energy_eV_per_atom: float = np.nan
     forces_max_eV_per_A: float = np.nan

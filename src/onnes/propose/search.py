@@ -45,8 +45,10 @@ class SearchResult:
     Attributes
     ----------
     table
-        Crystal table of the best distinct crystals, lowest energy first. The current geometry is the relaxed one,
+        Crystal table of the best distinct crystals, lowest energy first, those within 0.1 eV/atom of the lowest. The current geometry is the relaxed one,
         ``input_lattice`` and ``input_frac_coords`` the random one that ``how`` makes again.
+    places
+        For each row, the how-manyeth random crystal it was.
     drawn
         Random crystals that entered a relaxation.
     given_up
@@ -64,6 +66,7 @@ class SearchResult:
     """
 
     table: pa.Table
+    places: list[int]
     drawn: int
     given_up: int
     refined: int
@@ -103,7 +106,7 @@ def random_search(
     n
         Random crystals to relax at most.
     keep
-        Distinct crystals to return.
+        Distinct crystals to return; fewer when no others lie within 0.1 eV/atom of the lowest.
     crystals
         How they are drawn, with the largest cell.
     fmax_eV_per_A, max_steps
@@ -163,8 +166,12 @@ class _Search:
             proposals = self.source.take(min(batch, n - self.drawn))
             if not proposals:
                 break
+            starts = [
+                Found(p, self.drawn + i, (p.lattice, p.frac_coords, p.atomic_numbers))
+                for i, p in enumerate(proposals, start=1)
+            ]
             self.drawn += len(proposals)
-            self.found += self._rungs([Found(p, (p.lattice, p.frac_coords, p.atomic_numbers)) for p in proposals])
+            self.found += self._rungs(starts)
             self.found.sort(key=lambda crystal: crystal.energy_eV_per_atom)
             if self.target is not None:
                 self._refine(_REFINED_A_ROUND, below=self.target + RUNGS[-1][1])
@@ -180,6 +187,7 @@ class _Search:
             self.trace.append((self.drawn, best[0].energy_eV_per_atom))
         return SearchResult(
             relaxed_table(best, self.potential.name),
+            [crystal.place for crystal in best],
             self.drawn,
             self.given_up,
             self.refined,

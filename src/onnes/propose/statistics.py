@@ -88,7 +88,7 @@ def typical_volume(numbers: Sequence[int] | Ints) -> float:
     Examples
     --------
     >>> round(typical_volume([11, 17]))  # rock salt has 45
-    49
+    48
     """
     kinds, amounts = np.unique(np.asarray(numbers, np.int64), return_counts=True)
     column = 0 if _ANIONS.intersection(kinds.tolist()) else 1

@@ -114,7 +114,7 @@ def propensities(crystals: Sequence[tuple[int, Counts]]) -> Floats:
     >>> seen = [(225, (1, 1))] * 30 + [(221, (1, 1))] * 10
     >>> weights = propensities(seen)
     >>> round(float(weights[224] / weights[220]), 1)
-    2.8
+    3.0
     """
     kinds = sorted({counts for _, counts in crystals})
     fits = np.array([[fillings(g, counts).weight > 0 for g in range(1, SPACE_GROUPS + 1)] for counts in kinds], float)

@@ -31,7 +31,7 @@ _TABLE: dict[str, tuple[str, tuple[str, ...]]] = {
     "unrelaxed": ("onnes.tools.unrelaxed_benchmark:benchmark_unrelaxed", ("device", "on_rows")),
     "substitution": ("onnes.propose.recall:benchmark_substitution", ("on_rows",)),
     "proposals": ("onnes.tools.proposals_benchmark:benchmark_proposals", ("on_rows",)),
-    "search": ("onnes.tools.search_benchmark:benchmark_search", ("names", "device", "on_rows")),
+    "search": ("onnes.tools.search_benchmark:benchmark_search", ("names", "seeds", "device", "on_rows")),
     "elasticity": (f"{_TRAINING}elasticity:benchmark_elasticity", ("names", "plots", "device", "on_rows")),
     "stability": (f"{_TRAINING}stability:benchmark_stability", ("plots", "device", "on_rows")),
     "phases": (f"{_TRAINING}phases:benchmark_phases", ("device", "on_rows")),
@@ -63,7 +63,7 @@ def run_benchmark(
         Recipes to train (``tc``, ``classifier``), models to time (``speed``), potentials (``elasticity``), formulas
         (``search``).
     seeds
-        Ensembles trained from different seeds (``tc``, ``jarvis``).
+        Ensembles trained from different seeds (``tc``, ``jarvis``), searches (``search``).
     files
         Crystals to measure the speed on (``predict``, ``speed``); the Alexandria training table by default.
     plots

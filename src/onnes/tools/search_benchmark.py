@@ -9,7 +9,7 @@ import time
 import tomllib
 from dataclasses import asdict, dataclass
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -48,9 +48,15 @@ FORMULAS: dict[str, tuple[str, ...]] = {
     "Fe2O3": ("Fe2O3",),
 }  # fmt: skip
 _COLUMNS = (
-    "formula", "known crystal", "found", "random crystals", "relaxations in all", "lowest - known / meV/atom", "found crystal",
-    "energies and forces", "CPU s",
+    "formula", "known crystal", "found", "random crystals needed", "relaxations in all", "lowest - known / meV/atom",
+    "found crystal", "CPU s", "no symmetry: found", "no symmetry: relaxations", "no symmetry: lowest - known / meV/atom",
+    "no symmetry: CPU s",
 )  # fmt: skip
+WAYS = {
+    "search": RandomSettings(max_atoms=MAX_ATOMS),
+    "no symmetry": RandomSettings(max_atoms=MAX_ATOMS, space_groups=(1,)),
+}
+"""How the random crystals are drawn: as the search does by default, and with all atoms anywhere, the baseline."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +71,8 @@ class Outcome:
         Of the lowest crystal of the search; None when there is none.
     matches
         Known crystal that it is by pymatgen's StructureMatcher, None otherwise.
+    place
+        The how-manyeth random crystal it came from.
     drawn, refined, evaluations
         See `onnes.propose.search.SearchResult`.
     """
@@ -75,12 +83,18 @@ class Outcome:
     found_eV_per_atom: float | None
     prototype: str | None
     matches: str | None
+    place: int | None
     drawn: int
     refined: int
     evaluations: int
     failures: dict[str, int]
     trace: list[tuple[int, float]]
     cpu_s: float
+
+    @property
+    def relaxations(self) -> int:
+        """Random crystals and refinements."""
+        return self.drawn + self.refined
 
     @property
     def excess_meV(self) -> float:
@@ -91,21 +105,22 @@ class Outcome:
     def success(self) -> bool:
         """As low as the known crystal, or the known crystal, within the relaxations allowed."""
         found = self.excess_meV <= 1e3 * TOLERANCE_EV_PER_ATOM or self.matches is not None
-        return found and self.drawn + self.refined <= RELAXATIONS
+        return found and self.relaxations <= RELAXATIONS
 
 
 def benchmark_search(
     *,
     names: Sequence[str] | None = None,
     potential: str = DEFAULT_POTENTIAL,
-    seed: int = 0,
+    seeds: int = 1,
     device: str = "cpu",
     on_rows: Callable[[int], None] | None = None,
 ) -> Benchmark:
     """Search for sixteen well-known crystals from their formula alone.
 
     The search is told the formula and the largest cell, 10 atoms; neither structure nor volume. It stops as soon as a
-    relaxed crystal is within 2 meV/atom of the known one. Finished formulas are kept in the cache folder.
+    relaxed crystal is within 2 meV/atom of the known one. The baseline draws the same number of crystals without any
+    symmetry. Finished searches are kept in the cache folder.
 
     Parameters
     ----------
@@ -113,8 +128,8 @@ def benchmark_search(
         Formulas; all of `FORMULAS` by default.
     potential
         Its name.
-    seed
-        Of the search.
+    seeds
+        Searches of each formula, from different seeds; the first is the one that is shown. The baseline has one.
     device
         ``cpu`` or ``cuda``.
     on_rows
@@ -130,24 +145,33 @@ def benchmark_search(
     if unknown:
         raise ConfigError(f"no known crystal for {', '.join(unknown)}; there are {', '.join(FORMULAS)}")
     loaded = load_potential(potential, device=device)
-    outcomes = [_outcome(formula, loaded, seed, on_rows or (lambda _: None)) for formula in wanted]
-    found = sum(outcome.success for outcome in outcomes)
+    report = on_rows or (lambda _: None)
+    outcomes = {
+        formula: {
+            "search": [_outcome(formula, "search", loaded, seed, report) for seed in range(seeds)],
+            "no symmetry": [_outcome(formula, "no symmetry", loaded, 0, report)],
+        }
+        for formula in wanted
+    }
+    found = {way: sum(ways[way][0].success for ways in outcomes.values()) for way in WAYS}
+    always = sum(all(outcome.success for outcome in ways["search"]) for ways in outcomes.values())
     notes = [
-        f"{found} of {len(outcomes)} found within {RELAXATIONS} relaxations (random crystals and refinements counted)",
+        f"{found['search']} of {len(wanted)} found within {RELAXATIONS} relaxations (random crystals and refinements counted), {always} of them "
+        f"from each of {seeds} seed(s); {found['no symmetry']} without symmetry",
         f"given: the formula and at most {MAX_ATOMS} atoms in the cell; found: within {1e3 * TOLERANCE_EV_PER_ATOM:.0f} meV/atom of the lowest "
         f"known crystal relaxed by the same potential (fmax {FMAX_EV_PER_A} eV/Å), or that crystal by StructureMatcher; stops early",
         "space groups, formula units and volumes of the random crystals follow statistics of Materials Project crystals in the training "
-        "buckets, in which some of these compounds occur",
-        f"{potential}, seed {seed}; seconds of processor time on {device}",
+        "buckets, in which some of these compounds occur; no symmetry: space group P1, the same volumes and rungs",
+        f"{potential}, seed 0 shown; random crystals in rounds of 16; seconds of processor time on {device}",
     ]
-    values: dict[str, float] = {"found": float(found), "formulas": float(len(outcomes))}
-    for outcome in outcomes:
-        values |= {
-            f"{outcome.formula}: excess_meV": outcome.excess_meV,
-            f"{outcome.formula}: drawn": float(outcome.drawn),
-        }
-        values[f"{outcome.formula}: relaxations"] = float(outcome.drawn + outcome.refined)
-    return Benchmark("Random search for known crystals", _COLUMNS, [_cells(o) for o in outcomes], notes, values)
+    values = {f"found: {way}": float(count) for way, count in found.items()} | {"formulas": float(len(wanted))}
+    for formula, ways in outcomes.items():
+        for way, searches in ways.items():
+            values[f"{formula}: {way}: excess_meV"] = searches[0].excess_meV
+            values[f"{formula}: {way}: relaxations"] = float(searches[0].relaxations)
+            values[f"{formula}: {way}: found share"] = float(np.mean([search.success for search in searches]))
+    rows = [_cells(ways["search"], ways["no symmetry"]) for ways in outcomes.values()]
+    return Benchmark("Random search for known crystals", _COLUMNS, rows, notes, values)
 
 
 def known_structures(formula: str) -> dict[str, Structure]:
@@ -167,11 +191,11 @@ def _entry(name: str) -> KnownCrystal:
     return own[name] if name in own else known_entry(name)
 
 
-def _outcome(formula: str, potential: Potential, seed: int, report: Callable[[int], None]) -> Outcome:
-    path = _cached(formula, potential.name, seed)
+def _outcome(formula: str, way: str, potential: Potential, seed: int, report: Callable[[int], None]) -> Outcome:
+    path = _cached(formula, way, potential.name, seed)
     if path.is_file():
         return Outcome(**json.loads(path.read_text(encoding="utf-8")))
-    outcome = _search(formula, potential, seed, report)
+    outcome = _search(formula, WAYS[way], potential, seed, report)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(f".{os.getpid()}.tmp")
     temporary.write_text(json.dumps(asdict(outcome)), encoding="utf-8")
@@ -179,13 +203,15 @@ def _outcome(formula: str, potential: Potential, seed: int, report: Callable[[in
     return outcome
 
 
-def _cached(formula: str, potential: str, seed: int) -> Path:
-    about: tuple[Any, ...] = (_VERSION, potential_sha256(potential), DRAWN, MAX_ATOMS, FMAX_EV_PER_A, seed)
+def _cached(formula: str, way: str, potential: str, seed: int) -> Path:
+    about = (_VERSION, potential_sha256(potential), DRAWN, WAYS[way], FMAX_EV_PER_A, TOLERANCE_EV_PER_ATOM, seed)
     key = hashlib.sha256(repr(about).encode()).hexdigest()[:16]
     return cache_folder() / "search" / f"{formula}-{key}.json"
 
 
-def _search(formula: str, potential: Potential, seed: int, report: Callable[[int], None]) -> Outcome:
+def _search(
+    formula: str, crystals: RandomSettings, potential: Potential, seed: int, report: Callable[[int], None]
+) -> Outcome:
     from pymatgen.core.structure_matcher import StructureMatcher
 
     start = time.process_time()
@@ -199,7 +225,7 @@ def _search(formula: str, potential: Potential, seed: int, report: Callable[[int
         potential=potential,
         n=DRAWN,
         keep=1,
-        crystals=RandomSettings(max_atoms=MAX_ATOMS),
+        crystals=crystals,
         fmax_eV_per_A=FMAX_EV_PER_A,
         target_energy_eV_per_atom=energies[lowest] + TOLERANCE_EV_PER_ATOM,
         seed=seed,
@@ -217,6 +243,7 @@ def _search(formula: str, potential: Potential, seed: int, report: Callable[[int
         found_eV_per_atom=row[0]["energy_eV_per_atom"] if row else None,
         prototype=row[0]["prototype"] if row else None,
         matches=matches[0] if matches else None,
+        place=result.places[0] if row else None,
         drawn=result.drawn,
         refined=result.refined,
         evaluations=result.evaluations,
@@ -226,17 +253,26 @@ def _search(formula: str, potential: Potential, seed: int, report: Callable[[int
     )
 
 
-def _cells(outcome: Outcome) -> tuple[str, ...]:
-    kind = _entry(outcome.lowest_known).structure_type
-    match = f" = {_entry(outcome.matches).structure_type}" if outcome.matches else ""
+def _cells(searches: Sequence[Outcome], baseline: Sequence[Outcome]) -> tuple[str, ...]:
+    shown, other = searches[0], baseline[0]
+    match = f" = {_entry(shown.matches).structure_type}" if shown.matches else ""
     return (
-        outcome.formula,
-        kind,
-        "yes" if outcome.success else "no",
-        str(outcome.drawn),
-        str(outcome.drawn + outcome.refined),
-        f"{outcome.excess_meV:+.1f}",
-        f"{outcome.prototype}{match}",
-        str(outcome.evaluations),
-        f"{outcome.cpu_s:.0f}",
+        shown.formula,
+        _entry(shown.lowest_known).structure_type,
+        _share(searches),
+        str(shown.place or "-") if shown.success else "-",
+        str(shown.relaxations),
+        f"{shown.excess_meV:+.1f}",
+        f"{shown.prototype}{match}",
+        f"{shown.cpu_s:.0f}",
+        _share(baseline),
+        str(other.relaxations),
+        f"{other.excess_meV:+.1f}",
+        f"{other.cpu_s:.0f}",
     )
+
+
+def _share(searches: Sequence[Outcome]) -> str:
+    """Say how many searches found it: yes or no for one."""
+    count = sum(search.success for search in searches)
+    return f"{count} of {len(searches)}" if len(searches) > 1 else ("yes" if count else "no")
