@@ -15,6 +15,8 @@ __all__ = [
     "experimental",
     "explain",
     "hull",
+    "mixing",
+    "order",
     "phonons",
     "predict",
     "properties",
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     from onnes.tools.crystals import hull, predict, propose, relax
     from onnes.tools.experimental import experimental
     from onnes.tools.explain import explain
+    from onnes.tools.mixing import mixing
+    from onnes.tools.order import order
     from onnes.tools.phonons import phonons
     from onnes.tools.properties import properties
 

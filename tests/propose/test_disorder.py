@@ -202,6 +202,7 @@ def test_mean_and_spread_are_weighted_by_degeneracy(parents: pa.Table) -> None:
     mean = (g * tc).sum() / g.sum()
     assert row["parent_id"] == "Nb0.75Zr0.25"
     assert row["n_cells"] == 7
+    assert row["occupancy_deviation"] == 0
     assert row["tc_K"] == pytest.approx(mean)
     assert row["tc_spread_K"] == pytest.approx(np.sqrt((g * (tc - mean) ** 2).sum() / g.sum()))
     assert (row["tc_min_K"], row["tc_max_K"], row["tc_model_std_K"]) == pytest.approx((10, 16, 2))
@@ -222,9 +223,23 @@ def test_boltzmann_weights_favour_low_energies(parents: pa.Table) -> None:
 def test_parents_without_cells_are_in_the_summary(parents: pa.Table) -> None:
     found = ordered_prediction(parents.take([1, 2]), max_cell_atoms=4)
     by_parent = {row["parent_id"]: row for row in found.summary.to_pylist()}
-    assert by_parent["YBa2Cu3O6.5"]["n_cells"] == 0
+    assert (by_parent["YBa2Cu3O6.5"]["n_cells"], by_parent["YBa2Cu3O6.5"]["n_failed"]) == (0, 0)
     assert "more than 4" in by_parent["YBa2Cu3O6.5"]["error"]
     assert by_parent["Nb0.75Zr0.25"]["error"] is None
+
+
+@pytest.mark.usefixtures("known_tc")
+def test_a_cell_too_small_for_the_composition_says_so(parents: pa.Table) -> None:
+    [row] = ordered_prediction(parents.slice(2, 1), max_cell_atoms=12).summary.to_pylist()
+    assert row["occupancy_deviation"] == 0.5  # the oxygen that is there half the time is there, or not
+
+
+@pytest.mark.usefixtures("known_tc")
+def test_cells_are_counted_when_relaxed_and_when_predicted(parents: pa.Table) -> None:
+    done: list[int] = []
+    settings = {"max_cell_atoms": 4, "limit": 2, "on_rows": done.append}
+    ordered_prediction(parents.slice(1, 1), relax=RelaxSettings(max_steps=1), potential=FakePotential(), **settings)
+    assert sum(done) == 2  # the model of these tests does not count
 
 
 def test_relaxation_needs_a_potential(parents: pa.Table) -> None:

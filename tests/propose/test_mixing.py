@@ -9,6 +9,7 @@ from tests.potentials.fakes import FakePotential
 from onnes.crystals.batch import CrystalBatch
 from onnes.crystals.known import known_table
 from onnes.crystals.neighbours import neighbour_edges
+from onnes.crystals.schema import with_columns
 from onnes.crystals.table import crystal_table
 from onnes.errors import ConfigError
 from onnes.potentials.potential import Evaluation
@@ -112,6 +113,15 @@ def test_failures_stay_in_their_row() -> None:
     rows = site_mixing(known_table(["V3Ga", "NaCl"]), Fails()).to_pylist()
     assert "no gallium" in rows[0]["error"]
     assert rows[1]["verdict"] == "no pair"
+
+
+def test_errors_are_kept_and_rejected_rows_left_out() -> None:
+    table = known_table(["NaCl", "V3Ga", "Al"])
+    columns = {"error": ["broken", None, None], "rejected_by": [None, "size", None]}
+    done: list[int] = []
+    rows = site_mixing(with_columns(table, columns), Bonds(), on_rows=done.append).to_pylist()
+    assert [(row["verdict"], row["error"]) for row in rows] == [(None, "broken"), ("no pair", None)]
+    assert sum(done) == 3
 
 
 @pytest.mark.parametrize("settings", [{"temperature_K": 0}, {"max_radius_ratio": 0.9}])

@@ -13,10 +13,11 @@ from onnes.crystals.known import known_crystal
 from onnes.crystals.schema import floats, values
 from onnes.errors import ConfigError
 from onnes.physics.diffraction import PowderPattern, simulated_pattern
+from onnes.potentials import potential as potentials
 from onnes.potentials.potential import load_potential
 from onnes.potentials.relaxation import RelaxSettings
 from onnes.propose.prototypes import prototype
-from onnes.propose.reinterpret import reinterpret_candidates, replay_reinterpret
+from onnes.propose.reinterpret import reinterpret_candidates, replay_reinterpret, requested
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -123,6 +124,7 @@ def test_without_a_pattern_nothing_is_compared() -> None:
         ("Nb17Sn3", {}, "stoichiometry"),
         ("Nb3Sn", {"rank": "energy"}, "potential"),
         ("Nb3Sn", {"rank": "pattern"}, "pattern"),
+        ("Nb3Sn", {"rank": "ewald"}, "not by ewald"),
         ("Nb3Sn", {"limit": 0}, "limit"),
         ("Nb3Sn", {"pattern": "no_such_file.xy"}, "no_such_file"),
     ],
@@ -130,3 +132,34 @@ def test_without_a_pattern_nothing_is_compared() -> None:
 def test_wrong_settings_are_refused(composition: str, settings: dict, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         reinterpret_candidates(composition, **settings)
+
+
+def test_several_compositions_take_turns_and_failures_are_rows() -> None:
+    settings = {"prototypes": ["B1", "Bh", "A15", "L1_2"], "potential": "none"}
+    everything = requested(formulas=["NbN", "Nb17Sn3", "Nb3Sn"], **settings)
+    assert values(everything, "reduced_formula") == ["NbN", "NbN", "Nb3Sn", "Nb3Sn", "Nb17Sn3"]
+    assert ["stoichiometry" in (error or "") for error in values(everything, "error")] == [False] * 4 + [True]
+    some = requested(formulas=["NbN", "Nb3Sn"], limit=3, **settings)
+    assert values(some, "reduced_formula") == ["NbN", "NbN", "Nb3Sn"]
+    assert set(values(some, "id")) <= set(values(everything, "id"))
+    twice = requested(formulas=["NbN", "NbN"], **settings)
+    assert twice.num_rows == 2
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"), [({"pattern": "none.xy"}, "none.xy"), ({"prototypes": ["A15"]}, "stoichiometry")]
+)
+def test_a_fault_of_every_composition_is_one_of_the_request(settings: dict, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        requested(formulas=["NbN", "NbC"], potential="none", **settings)
+
+
+def test_the_potential_goes_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(potentials._ADAPTERS, "fake", ("tests.potentials.fakes", "FakePotential"))
+    done: list[int] = []
+    table = requested(formulas=["NbN"], prototypes=["B1", "Bh"], potential="fake", on_rows=done.append)
+    assert set(values(table, "geometry")) == {"fake"}
+    assert sum(done) == 2
+    energies = values(table, "energy_eV_per_atom")
+    assert energies == sorted(energies)
+    assert values(table, "proposal_score") == [-energy for energy in energies]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from onnes.crystals.batch import CrystalBatch
 from onnes.crystals.known import known_crystal, known_table
 from onnes.crystals.schema import values
 from onnes.errors import ConfigError, CrystalError
+from onnes.potentials import potential as potentials
 from onnes.propose.sources import METHODS, ProposalRequest, propose, replay
 
 
@@ -52,6 +54,10 @@ def test_the_request_is_frozen_and_strict() -> None:
         ({"method": "prototype"}, "needs elements"),
         ({"method": "prototype", "elements": ("Nb",), "fixed_elements": ("Be",)}, "no use for fixed_elements"),
         ({"method": "neighbour", "parents": (Path("a.cif"),), "elements": ("Nb",)}, "no use for elements"),
+        ({"method": "reinterpret", "elements": ("Nb",)}, "needs formulas"),
+        ({"method": "reinterpret", "formulas": ("NbN",), "ordering": "sqs"}, "no use for ordering"),
+        ({"method": "like", "parents": (Path("a.cif"),), "rank": "energy"}, "no use for rank"),
+        ({"method": "ionic", "parents": (Path("a.cif"),), "symmetry": False}, "no use for symmetry"),
     ],
 )
 def test_what_does_not_belong_together_is_refused(settings: dict, message: str) -> None:
@@ -90,6 +96,15 @@ def test_what_cannot_be_replayed_is_refused(how: str) -> None:
         ({"method": "prototype", "elements": ("Zr", "V"), "motif": "laves", "limit": 2}, 2),
         ({"method": "composition", "formulas": ("NbC",), "per_formula": 2, "max_atoms": 4}, 2),
         ({"method": "disorder", "parents": (Path("examples/disordered/Nb0.75Zr0.25.cif"),), "limit": 3}, 3),
+        (
+            {
+                "method": "reinterpret",
+                "formulas": ("Nb3Sn",),
+                "prototypes": ("A15", "L1_2", "C15"),
+                "potential": "none",
+            },
+            2,
+        ),
     ],
 )
 def test_every_method_through_the_same_face(settings: dict, count: int, pytestconfig: pytest.Config) -> None:
@@ -111,3 +126,30 @@ def test_every_method_says_what_it_is_and_takes_only_fields_that_exist() -> None
     for name, method in METHODS.items():
         assert method.about
         assert {*method.needs, *method.takes} <= set(ProposalRequest.model_fields), name
+
+
+def test_fields_of_single_methods_reach_them(pytestconfig: pytest.Config) -> None:
+    alloy = (pytestconfig.rootpath / "examples" / "disordered" / "Nb0.75Zr0.25.cif",)
+    table = propose(ProposalRequest(method="disorder", parents=alloy, ordering="sqs", max_atoms=8, limit=1))
+    assert json.loads(values(table, "how")[0])["method"] == "sqs"
+    with pytest.raises(ConfigError, match="not pattern"):
+        propose(ProposalRequest(method="disorder", parents=alloy, rank="pattern"))
+    with pytest.raises(ConfigError, match="needs a potential, and no other"):
+        propose(ProposalRequest(method="disorder", parents=alloy, rank="size", potential="sevennet-0"))
+    named = {"method": "prototype", "elements": ("Zr", "V"), "max_atoms": 30}
+    few, many = (propose(ProposalRequest(**named, collections=c)) for c in (("superconductors",), ("general",)))
+    assert not set(values(few, "how")) & set(values(many, "how"))
+    likely = ProposalRequest(method="ionic", parents=known_table(["Nb3Sn"]), threshold=0.3, limit=1000)
+    anything = ProposalRequest(method="ionic", parents=known_table(["Nb3Sn"]), limit=1000)
+    assert 0 < propose(likely).num_rows < propose(anything).num_rows
+
+
+def test_ordered_cells_are_ranked_by_the_potential_that_is_named(
+    pytestconfig: pytest.Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(potentials._ADAPTERS, "fake", ("tests.potentials.fakes", "FakePotential"))
+    alloy = (pytestconfig.rootpath / "examples" / "disordered" / "Nb0.75Zr0.25.cif",)
+    request = ProposalRequest(method="disorder", parents=alloy, rank="energy", potential="fake", max_atoms=4)
+    table = propose(request)
+    assert set(values(table, "potential")) == {"fake"}
+    assert values(table, "energy_eV_per_atom") == sorted(values(table, "energy_eV_per_atom"))

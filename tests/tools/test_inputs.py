@@ -1,6 +1,7 @@
 import numpy as np
 import pyarrow as pa
 import pytest
+from pymatgen.core import Lattice, Structure
 
 from onnes.crystals.batch import CrystalBatch
 from onnes.crystals.schema import values
@@ -33,6 +34,21 @@ def test_structures_one_many_or_a_generator(structures):
     same_crystals(as_table(structures), structures)
     same_crystals(as_table(s for s in structures), structures)
     same_crystals(as_table(tuple(structures)), structures)
+
+
+def test_partly_occupied_structures_are_rows_as_from_a_file(structures, tmp_path):
+    alloy = Structure(Lattice.cubic(3.3), [{"Nb": 0.75, "Zr": 0.25}, "Nb"], [[0, 0, 0], [0.5, 0.5, 0.5]])
+    table = as_table([*structures, alloy])
+    same_crystals(table.slice(0, 2), structures)
+    assert values(table, "site_occupancies")[:2] == [None, None]
+    alloy.to(str(tmp_path / "alloy.cif"))
+    [from_file] = as_table(tmp_path / "alloy.cif").to_pylist()
+    for name in ("reduced_formula", "formula"):
+        assert values(table, name)[2] == from_file[name]
+    assert values(table, "error")[:2] == [None, None]
+    assert from_file["error"].endswith(values(table, "error")[2])
+    shares = {tuple(sorted((s["Z"], s["occupancy"]) for s in site)) for site in values(table, "site_occupancies")[2]}
+    assert shares == {((40, 0.25), (41, 0.75)), ((41, 1.0),)}
 
 
 def test_ase_atoms_one_or_many(structures):

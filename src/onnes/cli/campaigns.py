@@ -8,38 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from onnes.cli.options import (
-    EXIT_PARTIAL,
-    ChargeBalanced,
-    Device,
-    Elements,
-    Exclude,
-    Files,
-    Fixed,
-    Formula,
-    Generator,
-    Guidance,
-    Json,
-    Keep,
-    Limit,
-    MaxAtoms,
-    MaxCells,
-    MaxSubstituted,
-    Method,
-    Motif,
-    Parents,
-    Prototypes,
-    Quiet,
-    Score,
-    Seed,
-    SpaceGroup,
-    TargetTc,
-    console,
-    file_names,
-    proposal_settings,
-    split,
-    split_if_given,
-)
+from onnes.cli.options import EXIT_PARTIAL, Device, Files, Json, Quiet, Seed, console
+from onnes.cli.proposals import ProposalOptions, with_proposal_options
 
 if TYPE_CHECKING:
     from onnes.tools.campaigns import CampaignResult
@@ -52,35 +22,18 @@ FunnelName = Annotated[str, typer.Option("--funnel", help="Shipped funnel, or a 
 Workers = Annotated[int | None, typer.Option(help="Worker processes, one thread each; default one a core.")]
 Campaign = Annotated[Path, typer.Option("--out", help="Campaign folder; the same command again resumes it.")]
 Top = Annotated[int, typer.Option(help="Survivors that get a page of their own.")]
+_NAMED = ("parents", "method", "elements", "fixed", "exclude", "max_atoms", "limit", "seed")
 
 
+@with_proposal_options
 def discover(
-    parent: Parents = None,
-    method: Method = None,
-    elements: Elements = None,
-    formula: Formula = None,
+    asked: ProposalOptions,
     min_tc: MinTc = None,
     max_hull: MaxHull = None,
-    fixed: Fixed = None,
-    exclude: Exclude = None,
-    prototypes: Prototypes = None,
-    motif: Motif = None,
-    max_atoms: MaxAtoms = 12,
-    max_substituted: MaxSubstituted = None,
-    score: Score = None,
-    max_cells: MaxCells = None,
-    charge_balanced: ChargeBalanced = None,
-    space_group: SpaceGroup = None,
-    keep: Keep = None,
-    target_tc: TargetTc = None,
-    guidance: Guidance = None,
-    generator: Generator = None,
-    limit: Limit = None,
     funnel: FunnelName = "default",
     out: Campaign = Path("campaign"),
     workers: Workers = None,
     device: Device = "cpu",
-    seed: Seed = 0,
     top: Top = 50,
     json: Json = False,
     quiet: Quiet = False,
@@ -89,17 +42,14 @@ def discover(
     from onnes.tools.campaigns import discover as run
     from onnes.tools.progress import Bars
 
-    proposal = proposal_settings(
-        prototypes=prototypes, motif=motif, formula=formula, max_substituted=max_substituted, score=score,
-        max_cells=max_cells, charge_balanced=charge_balanced, space_group=space_group,
-        keep=keep, target_tc=target_tc, guidance=guidance, generator=generator,
-    )  # fmt: skip
+    request = asked.request()
+    named = {name: request.pop(name) for name in _NAMED}
     with Bars(quiet=quiet or json) as bars:
+        if asked.slow:
+            bars.bar("propose", asked.total)
         result = run(
-            file_names(parent), method=method, elements=split(elements), out=out, fixed=split(fixed),
-            exclude=split_if_given(exclude), max_atoms=max_atoms, limit=limit, seed=seed, proposal=proposal, funnel=funnel,
-            min_tc_K=min_tc, max_e_above_hull_eV_per_atom=max_hull, workers=workers, device=device, top=top,
-            observer=bars,
+            **named, proposal=request, out=out, funnel=funnel, min_tc_K=min_tc, max_e_above_hull_eV_per_atom=max_hull,
+            workers=workers, device=device, top=top, observer=bars, on_rows=bars.rows_done,
         )  # fmt: skip
     _emit(result, json=json)
 

@@ -7,48 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from onnes.cli.options import (
-    ChargeBalanced,
-    Device,
-    Elements,
-    Exclude,
-    Files,
-    Fixed,
-    Formula,
-    Generator,
-    Guidance,
-    Json,
-    Keep,
-    Limit,
-    MaxAtoms,
-    MaxCells,
-    MaxSubstituted,
-    Method,
-    Model,
-    Motif,
-    Out,
-    Parents,
-    Potential,
-    Prototypes,
-    Quiet,
-    ReferenceFile,
-    Score,
-    Seed,
-    SpaceGroup,
-    TargetTc,
-    emit,
-    file_names,
-    proposal_settings,
-    split,
-    split_if_given,
-)
+from onnes.cli.options import Device, Files, Json, Model, Out, Potential, Quiet, ReferenceFile, emit
+from onnes.cli.proposals import ProposalOptions, with_proposal_options
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
 @contextmanager
-def _bar(name: str, total: int, *, quiet: bool) -> Iterator[Callable[[int], None]]:
+def _bar(name: str, total: int | None, *, quiet: bool) -> Iterator[Callable[[int], None]]:
     from onnes.tools.progress import Bars
 
     with Bars(quiet=quiet) as bars:
@@ -142,46 +109,14 @@ def hull(
     emit(result, json=json, out=out)
 
 
-def propose(
-    parent: Parents = None,
-    method: Method = None,
-    elements: Elements = None,
-    formula: Formula = None,
-    fixed: Fixed = None,
-    exclude: Exclude = None,
-    prototypes: Prototypes = None,
-    motif: Motif = None,
-    max_atoms: MaxAtoms = 12,
-    max_substituted: MaxSubstituted = None,
-    score: Score = None,
-    max_cells: MaxCells = None,
-    charge_balanced: ChargeBalanced = None,
-    space_group: SpaceGroup = None,
-    keep: Keep = None,
-    target_tc: TargetTc = None,
-    guidance: Guidance = None,
-    generator: Generator = None,
-    limit: Limit = None,
-    seed: Seed = 0,
-    out: Out = None,
-    json: Json = False,
-    quiet: Quiet = False,
-) -> None:
+@with_proposal_options
+def propose(asked: ProposalOptions, out: Out = None, json: Json = False, quiet: Quiet = False) -> None:
     """Propose candidate crystals: from parents, elements, compositions, or drawn by the generator."""
     from onnes.tools.crystals import propose as run
 
-    settings = proposal_settings(
-        prototypes=prototypes, motif=motif, formula=formula, max_substituted=max_substituted, score=score,
-        max_cells=max_cells, charge_balanced=charge_balanced, space_group=space_group,
-        keep=keep, target_tc=target_tc, guidance=guidance, generator=generator,
-    )  # fmt: skip
     # The others take a second, and a fault of the request shall be one line.
-    slow = method in {"composition", "diffusion"}
-    with _bar("propose", limit or 0, quiet=quiet or json or not slow) as on_rows:
-        result = run(
-            file_names(parent), method=method, elements=split(elements), fixed=split(fixed),
-            exclude=split_if_given(exclude), max_atoms=max_atoms, limit=limit, seed=seed, on_rows=on_rows, **settings,
-        )  # fmt: skip
+    with _bar("propose", asked.total, quiet=quiet or json or not asked.slow) as on_rows:
+        result = run(on_rows=on_rows, **asked.request())
     emit(result, json=json, out=out)
 
 

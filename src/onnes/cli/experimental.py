@@ -33,8 +33,8 @@ def experimental(
     ranks candidates; it is not the share of them that superconducts. A crystal structure is used where a file gives one. Exit code
     3 when a formula or file cannot be read.
     """
-    from onnes.tools.experimental import check_suffix
     from onnes.tools.experimental import experimental as run
+    from onnes.tools.result import check_suffix
 
     if out is not None:
         check_suffix(out)

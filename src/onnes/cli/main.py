@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from onnes.cli import campaigns, crystals, experimental, explain, maintenance, phonons, properties
+from onnes.cli import campaigns, crystals, disorder, experimental, explain, maintenance, phonons, properties
 from onnes.cli.options import EXIT_STOPPED, EXIT_USAGE
 from onnes.errors import OnnesError
 
@@ -22,6 +22,7 @@ explain.add_commands(app)
 experimental.add_commands(app)
 properties.add_commands(app)
 phonons.add_commands(app)
+disorder.add_commands(app)
 campaigns.add_commands(app)
 maintenance.add_commands(app)
 

@@ -78,7 +78,7 @@ class CrystalBatch:
             if not structure.is_ordered:
                 raise CrystalError(
                     f"{structure.composition.formula}: partly occupied sites cannot be packed; "
-                    "make ordered cells first (pymatgen's OrderDisorderedStructureTransformation does it)"
+                    "make ordered cells first (onnes propose --method disorder)"
                 )
             numbers = [int(site.specie.Z) for site in structure]  # pyright: ignore[reportAttributeAccessIssue]
             rows.append((structure.lattice.matrix, structure.frac_coords, numbers))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 PARTLY_OCCUPIED = (
     "partly occupied sites, and the models need ordered cells. "
-    "Make ordered cells first (pymatgen's OrderDisorderedStructureTransformation does it)"
+    "Make ordered cells first (onnes propose --method disorder)"
 )
 # Recomputed from the geometry, so a foreign type of them is no loss.
 _DERIVED = ("n_atoms", "space_group", "prototype", "crystal_hash")

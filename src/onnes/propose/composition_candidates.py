@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-
-from onnes.crystals.schema import concat, with_columns
-from onnes.crystals.table import complete
+from onnes.crystals.schema import concat
 from onnes.errors import ConfigError
 from onnes.propose.compositions import compositions
 from onnes.propose.random_crystals import MAX_ATOMS, RandomCrystals, RandomSettings
 from onnes.propose.relaxed_rows import SOURCE
-from onnes.propose.rows import proposal_table
+from onnes.propose.rows import failed_formula, proposal_table
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
+
+    import pyarrow as pa
 
     from onnes.propose.compositions import CompositionEnergy, States
 
@@ -118,9 +117,7 @@ def _crystals_of(formula: str, count: int, settings: RandomSettings, seed: int) 
     if proposals:
         return proposal_table(proposals, source=SOURCE)
     reasons = ", ".join(f"{times} {reason}" for reason, times in source.failures.most_common())
-    row = complete(pa.table({"id": pa.array([f"{source.formula}-none"])}))
-    error = f"no random crystal of {source.formula}: {reasons}"
-    return with_columns(row, {"source": [SOURCE], "reduced_formula": [source.formula], "error": [error]})
+    return failed_formula(source.formula, source=SOURCE, error=f"no random crystal of {source.formula}: {reasons}")
 
 
 def requested(

@@ -13,7 +13,7 @@ from onnes.crystals.batch import CrystalBatch
 from onnes.crystals.free_parameters import FreeParameters, WyckoffTemplate, free_parameters
 from onnes.crystals.schema import concat, is_open
 from onnes.errors import ConfigError, CrystalError
-from onnes.models.generation.denoiser import N_ELEMENTS
+from onnes.models.generation.elements import N_ELEMENTS
 from onnes.models.generation.generative_model import DEFAULT_GENERATOR, load_generator
 from onnes.models.generation.packed import pack
 from onnes.models.generation.sampler import Fixed, SamplerSettings, sample

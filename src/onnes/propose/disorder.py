@@ -6,13 +6,14 @@ import warnings
 from dataclasses import dataclass
 from math import log10
 from random import Random
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
 from onnes.crystals.parquet import PARTLY_OCCUPIED
 from onnes.crystals.schema import concat, floats, values, with_columns
 from onnes.errors import ConfigError, CrystalError
+from onnes.potentials.potential import DEFAULT_POTENTIAL
 from onnes.propose.average_crystal import AverageCrystal, replay_disorder, species_text
 from onnes.propose.orderings import MAX_LABELINGS, Ordering, enumerated, log10_labelings, quasi_random
 from onnes.propose.rows import Proposal, encode, proposal_table
@@ -136,6 +137,11 @@ def disorder_candidates(
     """
     if limit is not None and limit < 1:
         raise ConfigError("limit counts cells; give 1 or more, or leave it out")
+    if rank not in get_args(Rank) or method not in get_args(Method):
+        raise ConfigError(
+            f"ordered cells are ranked by {', '.join(get_args(Rank))} and found by {' or '.join(get_args(Method))}, "
+            f"not {rank} and {method}"
+        )
     if (rank == "energy") != (potential is not None):
         raise ConfigError("a rank by energy needs a potential, and no other rank does")
     settings = _Settings(method, rank, potential, max_cell_atoms, min_distance_A, limit, seed)
@@ -157,6 +163,23 @@ def disorder_candidates(
         if on_rows:
             on_rows(1)
     return concat([*unusable, *made] or [parents.slice(0, 0)])
+
+
+def requested(
+    *,
+    parents: pa.Table,
+    rank: Rank = "auto",
+    potential: str | None = None,
+    on_rows: Callable[[int], None] | None = None,
+    **settings: Any,
+) -> pa.Table:
+    """`disorder_candidates` with the potential by name; the default one where a rank by energy names none."""
+    loaded = None
+    if rank == "energy" or potential is not None:
+        from onnes.potentials.potential import load_potential
+
+        loaded = load_potential(potential or DEFAULT_POTENTIAL)
+    return disorder_candidates(parents, rank=rank, potential=loaded, on_rows=on_rows, **settings)
 
 
 def ordered_cells(row: pa.Table, settings: _Settings) -> pa.Table:

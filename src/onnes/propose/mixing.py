@@ -106,7 +106,7 @@ def site_mixing(
     Parameters
     ----------
     table
-        Crystal table; rows that are not open are left out.
+        Crystal table; rejected rows are left out.
     potential
         Whose energies.
     temperature_K
@@ -119,7 +119,7 @@ def site_mixing(
         Relax the exchanged crystals, atoms and cell as these settings say (``keep_symmetry`` should be off); at the
         given positions otherwise, which makes exchanges too costly.
     on_rows
-        Called with the number of rows done since the last call.
+        Called with the number of crystals done since the last call.
 
     Returns
     -------
@@ -127,7 +127,7 @@ def site_mixing(
     atoms, ``disorder`` their ratio to those of a random alloy, ``mixing_free_energy_eV_per_atom`` what the crystal gains
     by it, ``full_swap_energy_eV`` the energy of exchanging the two sites entirely, per pair, where they are equally
     many. ``verdict`` is "ordered", "partly mixed", "mixed", or "another order is lower" when most atoms would change sites.
-    A crystal without such a pair has one row with a verdict "no pair", one that fails a row with ``error``.
+    A crystal without such a pair has one row with a verdict "no pair", one that fails, or had an ``error``, has one row with it.
 
     Raises
     ------
@@ -147,9 +147,16 @@ def site_mixing(
     if max_radius_ratio < 1:
         raise ConfigError("a radius ratio is at least 1")
     rows: list[dict[str, Any]] = []
-    for index in np.flatnonzero(is_open(table)).tolist():
+    usable = is_open(table)
+    for index in range(table.num_rows):
         row = table.slice(index, 1)
         known = {"id": values(row, "id")[0], "formula": values(row, "reduced_formula")[0]}
+        if not usable[index]:
+            fault = values(row, "error")[0]
+            rows += [known | {"error": fault}] if fault is not None else []
+            if on_rows:
+                on_rows(1)
+            continue
         known["temperature_K"] = temperature_K
         try:
             sites = wyckoff_sites(*CrystalBatch.from_table(row).crystal(0))

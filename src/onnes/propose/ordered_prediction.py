@@ -36,11 +36,13 @@ SUMMARY = {
     "tc_max_K": pa.float64(),
     "tc_model_std_K": pa.float64(),
     "energy_range_eV_per_atom": pa.float64(),
+    "occupancy_deviation": pa.float64(),
     "temperature_K": pa.float64(),
     "error": pa.string(),
 }
 """Columns of the summary: weighted mean over the ordered cells, standard deviation over them with the same weights, range,
-mean of the model's own standard deviations, range of the cells' energies, and the temperature of the weights."""
+mean of the model's own standard deviations, range of the cells' energies, largest change of an occupancy that the size of
+the cells made necessary, and the temperature of the weights."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +88,7 @@ def ordered_prediction(
     model, device
         As for `onnes.models.prediction.predict_table`.
     on_rows
-        Called with the number of cells done since the last call.
+        Called with the number of cells relaxed, where asked, and then of those predicted.
     **order
         Settings of `onnes.propose.disorder.disorder_candidates`.
 
@@ -110,7 +112,7 @@ def ordered_prediction(
     ranks = order.get("rank") == "energy"
     cells = disorder_candidates(parents, potential=potential if ranks else None, **order)
     if relax is not None and potential is not None:
-        cells = relax_table(cells, potential, relax)
+        cells = relax_table(cells, potential, relax, on_rows=on_rows)
     cells = predict_table(cells, model=model, device=device, on_rows=on_rows)
     cells = cells.append_column("weight", pa.array(_weights(cells, temperature_K), from_pandas=True))
     rows = [_summary(cells, parent, index, temperature_K) for parent, index in _groups(cells).items()]
@@ -120,10 +122,14 @@ def ordered_prediction(
 def _groups(cells: pa.Table) -> dict[str, list[int]]:
     """Rows of each parent; a parent that gave no cells has its own row."""
     groups: dict[str, list[int]] = {}
-    for row, (parent, own) in enumerate(zip(values(cells, "parent_id"), values(cells, "id"), strict=True)):
-        made = (values(cells, "how")[row] or "").find('"op":"disorder"') >= 0
-        groups.setdefault(parent if made else own, []).append(row)
+    columns = (values(cells, name) for name in ("parent_id", "id", "how"))
+    for row, (parent, own, how) in enumerate(zip(*columns, strict=True)):
+        groups.setdefault(parent if _is_cell(how) else own, []).append(row)
     return groups
+
+
+def _is_cell(how: str | None) -> bool:
+    return '"op":"disorder"' in (how or "")
 
 
 def _weights(cells: pa.Table, temperature_K: float | None) -> Floats:
@@ -155,11 +161,11 @@ def _summary(cells: pa.Table, parent: str, rows: list[int], temperature_K: float
         "parent_id": parent,
         "formula": values(part, "reduced_formula")[0],
         "n_cells": int(used.sum()),
-        "n_failed": int((~used).sum()),
+        "n_failed": sum(map(_is_cell, np.array(values(part, "how"), object)[~used])),
         "temperature_K": temperature_K,
     }
     if not used.any():
-        return {**found, "n_cells": 0, "error": next((e for e in values(part, "error") if e), "no cell has a Tc")}
+        return {**found, "error": next((e for e in values(part, "error") if e), "no cell has a Tc")}
     tc, share = floats(part, "tc_K")[used], weights[used]
     mean = float((share * tc).sum())
     energies = floats(part, "energy_eV_per_atom")[used]
@@ -171,4 +177,5 @@ def _summary(cells: pa.Table, parent: str, rows: list[int], temperature_K: float
         "tc_max_K": float(tc.max()),
         "tc_model_std_K": float((share * floats(part, "tc_K_std")[used]).sum()),
         "energy_range_eV_per_atom": float(energies.max() - energies.min()) if np.isfinite(energies).all() else None,
+        "occupancy_deviation": max(json.loads(how)["deviation"] for how in np.array(values(part, "how"))[used]),
     }

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 import pyarrow as pa
 
 from onnes.crystals.batch import CrystalBatch
-from onnes.crystals.schema import floats, is_open, with_columns
+from onnes.crystals.schema import concat, floats, is_open, with_columns
 from onnes.errors import ConfigError, CrystalError
+from onnes.potentials.potential import DEFAULT_POTENTIAL
 from onnes.propose.periodic import NOBLE_GASES, atomic_number
 from onnes.propose.prototypes import COLLECTIONS, decorations, prototype, prototype_names
-from onnes.propose.rows import proposal_table
+from onnes.propose.rows import failed_formula, proposal_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -32,7 +33,10 @@ if TYPE_CHECKING:
 
 SOURCE = "reinterpret"
 MAX_ATOMS = 16
+NO_POTENTIAL = "none"
 _WIDER_DEG = 5.0  # simulated beyond the measured range, for peaks that scaling brings in
+
+Rank = Literal["auto", "energy", "pattern"]
 
 
 def reinterpret_candidates(
@@ -45,7 +49,7 @@ def reinterpret_candidates(
     relax: RelaxSettings | None = None,
     pattern: PowderPattern | str | Path | None = None,
     radiation: str | float = "CuKa",
-    rank: Literal["auto", "energy", "pattern"] = "auto",
+    rank: Rank = "auto",
     limit: int | None = None,
     on_rows: Callable[[int], None] | None = None,
 ) -> pa.Table:
@@ -80,8 +84,9 @@ def reinterpret_candidates(
     Returns
     -------
     Crystal table, best first, rows with ``error`` (one that did not relax among them) last. ``how`` makes the crystal
-    before relaxation again (`replay_reinterpret`), ``proposal_score`` is what ranks it: similarity, or minus energy. With a pattern there are the columns ``pattern_similarity`` and
-    ``pattern_scale`` of `onnes.physics.diffraction.pattern_similarity`.
+    before relaxation again (`replay_reinterpret`), ``proposal_score`` is what ranks it: similarity, or minus energy. With
+    a pattern there are the columns ``pattern_similarity`` and ``pattern_scale`` of
+    `onnes.physics.diffraction.pattern_similarity`.
 
     Raises
     ------
@@ -97,6 +102,8 @@ def reinterpret_candidates(
     """
     if limit is not None and limit < 1:
         raise ConfigError("limit counts crystals; give 1 or more, or leave it out")
+    if rank not in get_args(Rank):
+        raise ConfigError(f"structure types are ranked by {', '.join(get_args(Rank))}, not by {rank}")
     if (rank == "energy" and potential is None) or (rank == "pattern" and pattern is None):
         raise ConfigError(f"a rank by {rank} needs a {'potential' if rank == 'energy' else 'pattern'}")
     if isinstance(pattern, str | Path):
@@ -121,6 +128,54 @@ def reinterpret_candidates(
     if pattern is not None:
         table = with_pattern(table, pattern)
     return _ranked(table, rank, limit)
+
+
+def requested(
+    *,
+    formulas: Sequence[str],
+    potential: str = DEFAULT_POTENTIAL,
+    limit: int | None = None,
+    on_rows: Callable[[int], None] | None = None,
+    **settings: Any,
+) -> pa.Table:
+    """`reinterpret_candidates` for one or several compositions, with the potential by name.
+
+    Parameters
+    ----------
+    formulas
+        Compositions; their candidates stand together. One that cannot be tried is a row with ``error``.
+    potential
+        Name of the potential that relaxes, or "none" to leave the crystals as they are.
+    limit
+        Most candidates in all: the best one of each composition, the second best, and so on.
+    on_rows
+        Called with the number of crystals relaxed since the last call.
+    **settings
+        As for `reinterpret_candidates`.
+
+    Raises
+    ------
+    ConfigError
+        When no composition can be tried.
+    """
+    loaded = None
+    if potential != NO_POTENTIAL:
+        from onnes.potentials.potential import load_potential
+
+        loaded = load_potential(potential)
+    tables: list[pa.Table] = []
+    faults: dict[str, ConfigError] = {}
+    for formula in list(dict.fromkeys(formulas))[:limit]:
+        try:
+            tables.append(reinterpret_candidates(formula, potential=loaded, limit=limit, on_rows=on_rows, **settings))
+        except ConfigError as error:
+            faults[formula] = error
+    if not tables:
+        raise next(iter(faults.values()))
+    places = np.concatenate([np.arange(table.num_rows) for table in tables])
+    kept = np.sort(np.argsort(places, kind="stable")[:limit])
+    failed = [failed_formula(formula, source=SOURCE, error=str(error)) for formula, error in faults.items()]
+    return concat([concat(tables).take(pa.array(kept)), *failed])
 
 
 def replay_reinterpret(how: str) -> Structure:

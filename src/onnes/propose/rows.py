@@ -9,9 +9,12 @@ from dataclasses import dataclass
 from math import gcd
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+
 from onnes.crystals.batch import CrystalBatch
+from onnes.crystals.readers import clean_id
 from onnes.crystals.schema import with_columns
-from onnes.crystals.table import crystal_table, identify
+from onnes.crystals.table import complete, crystal_table, identify
 from onnes.crystals.validation import faults
 from onnes.propose.periodic import symbol_of
 
@@ -19,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import numpy as np
-    import pyarrow as pa
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
@@ -97,3 +99,15 @@ def proposal_table(proposals: Sequence[Proposal], *, source: str) -> pa.Table:
         identified=False,
     )
     return identify(with_columns(table, {"error": faults(batch)}))
+
+
+def failed_formula(formula: str, *, source: str, error: str) -> pa.Table:
+    """Make one row without a geometry, for a composition of which nothing can be proposed.
+
+    Examples
+    --------
+    >>> failed_formula("Nb17Sn3", source="reinterpret", error="no type fits")["id"].to_pylist()
+    ['Nb17Sn3-none']
+    """
+    row = complete(pa.table({"id": pa.array([f"{clean_id(formula)}-none"])}))
+    return with_columns(row, {"source": [source], "reduced_formula": [formula], "error": [error]})

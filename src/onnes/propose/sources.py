@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
     from pymatgen.core import Structure
 
-MethodName = Literal["neighbour", "ionic", "saps", "like", "prototype", "composition", "diffusion", "disorder"]
+MethodName = Literal[
+    "neighbour", "ionic", "saps", "like", "prototype", "composition", "diffusion", "disorder", "reinterpret"
+]
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,7 @@ METHODS: dict[MethodName, Method] = {
         f"{_ROOM}prototypes:prototype_candidates",
         f"{_ROOM}prototypes:replay_prototype",
         ("elements",),
-        _same("prototypes", "motif", "max_atoms", "limit", "seed"),
+        _same("prototypes", "motif", "collections", "max_atoms", "limit", "seed"),
     ),
     "composition": Method(
         "random crystals of the compositions that oxidation states allow, or of given formulas",
@@ -117,11 +119,18 @@ METHODS: dict[MethodName, Method] = {
     ),
     "disorder": Method(
         "ordered cells of parents with partly occupied sites",
-        f"{_ROOM}disorder:disorder_candidates",
+        f"{_ROOM}disorder:requested",
         f"{_ROOM}average_crystal:replay_disorder",
         ("parents",),
-        _same("limit", "seed") | {"max_atoms": "max_cell_atoms"},
+        _same("rank", "potential", "limit", "seed") | {"max_atoms": "max_cell_atoms", "ordering": "method"},
         needs_parent=True,
+    ),
+    "reinterpret": Method(
+        "a composition in every structure type that fits it, relaxed, ranked, compared with a powder pattern",
+        f"{_ROOM}reinterpret:requested",
+        f"{_ROOM}reinterpret:replay_reinterpret",
+        ("formulas",),
+        _same("prototypes", "collections", "potential", "pattern", "radiation", "rank", "max_atoms", "limit"),
     ),
 }  # fmt: skip
 
@@ -161,6 +170,8 @@ class ProposalRequest(BaseModel):
     """Names of structure types; all by default."""
     motif: str | None = None
     """A family of structure types."""
+    collections: tuple[str, ...] = ()
+    """Lists of structure types, see `onnes.propose.prototypes.COLLECTIONS`; the method's own by default."""
     n_elements: tuple[int, ...] = (2, 3)
     """Numbers of elements of the compositions that are listed."""
     per_formula: int = Field(default=10, ge=1)
@@ -185,6 +196,16 @@ class ProposalRequest(BaseModel):
     """How strongly."""
     generator: str = "generator"
     """Name or folder of the generator."""
+    ordering: Literal["enumerate", "sqs"] = "enumerate"
+    """Ordered cells: all different ones, or quasi-random ones of the largest size."""
+    rank: Literal["auto", "energy", "pattern", "ewald", "size"] = "auto"
+    """What comes first; the method says which it knows."""
+    potential: str | None = None
+    """Name of the potential that relaxes or ranks; the default one where one is needed, none where it is "none"."""
+    pattern: Path | None = None
+    """File with a measured powder pattern."""
+    radiation: str = "CuKa"
+    """Of the pattern: a name, or the wavelength in angstrom."""
 
     @model_validator(mode="after")
     def _belongs_together(self) -> Self:

@@ -15,7 +15,7 @@ from onnes.tools.inputs import Crystals, as_table
 from onnes.tools.progress import Silent
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from onnes.campaign.report_data import ReportData
     from onnes.flow.engine import Engine, Observer
@@ -140,6 +140,7 @@ def discover(
     limit: int | None = None,
     seed: int = 0,
     proposal: Mapping[str, Any] | None = None,
+    on_rows: Callable[[int], None] | None = None,
     **screening: Any,
 ) -> CampaignResult:
     """Propose candidates, screen them, write the report.
@@ -152,6 +153,8 @@ def discover(
         Campaign folder.
     proposal
         Further arguments of `onnes.tools.crystals.propose`.
+    on_rows
+        Called with the number of candidates made since the last call, before the screening begins.
     **screening
         Further arguments of `screen`.
 
@@ -171,6 +174,7 @@ def discover(
         max_atoms=max_atoms,
         limit=limit,
         seed=seed,
+        on_rows=on_rows,
         **(proposal or {}),
     ).table
     if not is_open(table).any():

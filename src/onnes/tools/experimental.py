@@ -16,10 +16,10 @@ from onnes.crystals.parquet import PARTLY_OCCUPIED
 from onnes.crystals.readers import read_crystals
 from onnes.crystals.schema import values
 from onnes.crystals.table import to_structures
-from onnes.errors import ConfigError, CrystalError, ModelError
+from onnes.errors import CrystalError, ModelError
 from onnes.models.composition import element_fractions
 from onnes.models.experimental import DEFAULT_MODEL, STRUCTURAL_NAMES, load_experimental_model, structural_features
-from onnes.tools.result import ResultTable
+from onnes.tools.result import PlainTable
 
 if TYPE_CHECKING:
     from pymatgen.core import Composition, Structure
@@ -53,7 +53,6 @@ _HEADINGS = {
     "exp_family": ("family", "{}"),
     "has_structure": ("structure", "{}"),
 }
-_FORMATS = (".csv", ".parquet", ".json")
 _FILE_SUFFIX = re.compile(r"\.[A-Za-z][A-Za-z0-9_]*$")
 _FILE_NAMES = ("POSCAR", "CONTCAR")
 _MAX_SITES = 1000
@@ -61,7 +60,7 @@ _WANTED = "a formula (La1.85Sr0.15CuO4), a file with a crystal, a pymatgen Struc
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class ExperimentalTable(ResultTable):
+class ExperimentalTable(PlainTable):
     """A table of `SCHEMA` with a face.
 
     Attributes
@@ -73,27 +72,6 @@ class ExperimentalTable(ResultTable):
     model: str
     model_sha256: str
     headings = _HEADINGS
-
-    def write(self, path: str | Path) -> None:
-        """Write all columns as .csv, .parquet or .json; raises ConfigError for another suffix."""
-        check_suffix(path)
-        suffix = Path(path).suffix.lower()
-        if suffix == ".json":
-            Path(path).write_text(self.to_json() + "\n", encoding="utf-8")
-        elif suffix == ".csv":
-            from pyarrow.csv import write_csv
-
-            write_csv(self.table, path)
-        else:
-            from pyarrow.parquet import write_table
-
-            write_table(self.table, path)
-
-
-def check_suffix(path: str | Path) -> None:
-    """Raise ConfigError unless the suffix is one that `ExperimentalTable.write` knows."""
-    if Path(path).suffix.lower() not in _FORMATS:
-        raise ConfigError(f"cannot write {path}: give a file that ends in {', '.join(_FORMATS)}")
 
 
 def experimental(what: Materials, *, model: str = DEFAULT_MODEL) -> ExperimentalTable:

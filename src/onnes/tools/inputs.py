@@ -10,13 +10,17 @@ import numpy as np
 import pyarrow as pa
 
 from onnes.crystals.batch import CrystalBatch
+from onnes.crystals.parquet import PARTLY_OCCUPIED
+from onnes.crystals.parsed import Parsed
 from onnes.crystals.readers import read_crystals
 from onnes.crystals.schema import GEOMETRY_COLUMNS, is_open, values, with_columns
 from onnes.crystals.table import BASE_COLUMNS, complete, crystal_table, with_compositions
-from onnes.crystals.validation import faults
+from onnes.crystals.validation import faults, occupancy_fault
 from onnes.errors import CrystalError
 
 if TYPE_CHECKING:
+    from pymatgen.core import Structure
+
     from onnes.tools.result import CrystalTable
 
 Crystals = Any
@@ -35,7 +39,7 @@ def as_table(crystals: Crystals) -> pa.Table:
     Raises
     ------
     CrystalError
-        When it is none of these. A bad file becomes a row with ``error`` instead.
+        When it is none of these. A bad file or a partly occupied structure becomes a row with ``error`` instead.
 
     Examples
     --------
@@ -59,7 +63,7 @@ def as_table(crystals: Crystals) -> pa.Table:
     if items and all(isinstance(item, str | Path) for item in items):
         return read_crystals(items)
     if items and all(hasattr(item, "lattice") and hasattr(item, "frac_coords") for item in items):
-        return _named(CrystalBatch.from_structures(items))
+        return _structures(items)
     if items and all(hasattr(item, "cell") and hasattr(item, "get_chemical_formula") for item in items):
         return _named(CrystalBatch.from_atoms(items))
     raise CrystalError(
@@ -90,6 +94,33 @@ def _whole(table: pa.Table) -> pa.Table:
     for row, fault in zip(kept, faults(CrystalBatch.from_table(table.take(pa.array(kept)))), strict=True):
         errors[row] = fault
     return table if errors == values(table, "error") else with_columns(table, {"error": errors})
+
+
+def _structures(structures: list[Structure]) -> pa.Table:
+    """Number the crystals; a partly occupied one keeps its occupancies and asks for ordered cells, as from a file."""
+    if all(structure.is_ordered for structure in structures):
+        return _named(CrystalBatch.from_structures(structures))
+    sites = [
+        [
+            [(element.Z, float(share)) for element, share in site.species.element_composition.items()]
+            for site in structure
+        ]
+        for structure in structures
+    ]
+    parsed = [
+        Parsed.of_sites(structure.lattice.matrix, structure.frac_coords, own)
+        for structure, own in zip(structures, sites, strict=True)
+    ]
+    table = _named(CrystalBatch.of((one.lattice, one.frac_coords, one.atomic_numbers) for one in parsed))
+    errors = values(table, "error")
+    occupancies: list[Any] = [None] * len(parsed)
+    for row, one in enumerate(parsed):
+        if one.site_occupancies is not None:
+            fault = occupancy_fault(one.site_occupancies, len(one.atomic_numbers)) or PARTLY_OCCUPIED
+            errors[row] = errors[row] or fault
+            occupancies[row] = [[{"Z": z, "occupancy": share} for z, share in site] for site in one.site_occupancies]
+    unknown = dict.fromkeys(("formula", "reduced_formula"), [None] * len(parsed))
+    return with_compositions(with_columns(table, {**unknown, "site_occupancies": occupancies, "error": errors}))
 
 
 def _numbered(n: int) -> list[str]:

@@ -80,6 +80,14 @@ _TOOLS = {
             "candidate crystals from parents or elements",
         ),
         ToolSpec(
+            "order", "onnes.tools.order:order", "compute", "30 ordered cells a second and core, a few a second relaxed",
+            "Tc of crystals with partly occupied sites: mean, spread and range over their ordered cells",
+        ),
+        ToolSpec(
+            "mixing", "onnes.tools.mixing:mixing", "compute", "seconds a crystal, tens of seconds relaxed",
+            "which sites of ordered crystals are likely to exchange atoms at the temperature of synthesis",
+        ),
+        ToolSpec(
             "screen", "onnes.tools.campaigns:screen", "write", "about a second a crystal and core",
             "run a funnel over crystals and keep everything in a campaign folder",
         ),

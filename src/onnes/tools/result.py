@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from onnes.crystals.schema import is_open, values
+from onnes.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     import pandas as pd
     import pyarrow as pa
@@ -38,9 +39,11 @@ _CRYSTAL_HEADINGS = {
     "in_domain": ("in domain", "{}"),
     "relax_steps": ("steps", "{}"),
     "geometry": ("geometry", "{}"),
+    "pattern_similarity": ("like the pattern", "{:.3f}"),
     "how": ("how", "{}"),
 }
-_TEXT = ("id", "reduced_formula", "decomposes_to", "exp_family")
+_PLAIN_FORMATS = (".csv", ".parquet", ".json")
+_TEXT = ("id", "parent_id", "formula", "reduced_formula", "decomposes_to", "exp_family", "verdict")
 _DETAILS = {
     "space_group", "energy_eV_per_atom", "formation_energy_eV_per_atom", "hull_coverage", "decomposes_to", "relax_steps", "how",
 }  # fmt: skip
@@ -133,6 +136,32 @@ class ResultTable(ABC):
     def n_failed(self) -> int:
         """Rows with an error."""
         return sum(error is not None for error in self["error"])
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class PlainTable(ResultTable):
+    """A table that holds no crystals, with a face; written as .csv, .parquet or .json."""
+
+    def write(self, path: str | Path) -> None:
+        """Write all columns; raises ConfigError for another suffix."""
+        check_suffix(path)
+        suffix = Path(path).suffix.lower()
+        if suffix == ".json":
+            Path(path).write_text(self.to_json() + "\n", encoding="utf-8")
+        elif suffix == ".csv":
+            from pyarrow.csv import write_csv
+
+            write_csv(self.table, path)
+        else:
+            from pyarrow.parquet import write_table
+
+            write_table(self.table, path)
+
+
+def check_suffix(path: str | Path) -> None:
+    """Raise ConfigError unless the suffix is one that `PlainTable.write` knows."""
+    if Path(path).suffix.lower() not in _PLAIN_FORMATS:
+        raise ConfigError(f"cannot write {path}: give a file that ends in {', '.join(_PLAIN_FORMATS)}")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
