@@ -93,3 +93,18 @@ def test_a_flat_cell_is_an_error():
 def test_two_atoms_in_one_place_are_an_error():
     with pytest.raises(CrystalError, match="symmetry"):
         free_parameters(3 * np.eye(3), np.zeros((2, 3)), np.array([11, 17]))
+
+
+@pytest.mark.parametrize("name", ["Nb3Sn", "YBa2Cu3O7", "FeSe", "NbSe2", "Be2Nb3", "NbBe3"])
+def test_the_order_of_the_atoms_changes_nothing(name):
+    original = known_crystal(name, primitive=True)
+    rng = np.random.default_rng(1)
+    first = written(name)
+    for _ in range(4):
+        order = rng.permutation(len(original))
+        numbers = np.array([site.specie.Z for site in original])
+        again = free_parameters(original.lattice.matrix, original.frac_coords[order], numbers[order])
+        assert again.template.key == first.template.key
+        assert again.elements.tolist() == first.elements.tolist()
+        apart = again.coordinates - first.coordinates
+        assert np.abs(apart - np.round(apart)).max() < 1e-3

@@ -2,24 +2,16 @@ import json
 
 import numpy as np
 import pytest
-import torch
 from pymatgen.core import Composition
+from tests.propose.small_generator import QUICK, small_generator
 
 from onnes.crystals.batch import CrystalBatch
 from onnes.crystals.free_parameters import free_parameters
 from onnes.crystals.known import known_crystal, known_table
 from onnes.crystals.schema import values
 from onnes.errors import ConfigError, ModelError
-from onnes.models.generation.denoiser import Denoiser, DenoiserSettings
-from onnes.models.generation.generative_model import GenerativeModel, template_library
-from onnes.models.generation.packed import pack
-from onnes.models.generation.sampler import SamplerSettings
-from onnes.models.weights import save_weights
 from onnes.propose.diffusion import assignments_of, diffusion_candidates, replay_diffusion
 from onnes.propose.template_guesses import TemplateGuesses
-
-NAMES = ("Nb3Sn", "MgB2", "FeSe", "Be2Nb3", "Nb", "NiAl", "TiN", "YBa2Cu3O7")
-QUICK = SamplerSettings(steps=3)
 
 
 def written(name):
@@ -28,17 +20,7 @@ def written(name):
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    """Weights that were never trained: enough to see what is kept and what is refused."""
-    crystals = [written(name) for name in NAMES]
-    templates, keys, counts = template_library(crystals)
-    torch.manual_seed(0)
-    settings = DenoiserSettings(width=16, layers=1, waves=2, radial=4, templates=len(keys), conditions=("ln_tc",))
-    network = Denoiser(settings)
-    network.set_scale(pack(crystals))
-    folder = tmp_path_factory.mktemp("weights") / "small"
-    made = GenerativeModel("small", "", network, templates, keys, counts, torch.tensor([1.0]), torch.tensor([2.0]))
-    save_weights(folder, made.tensors(), made.config(), "card")
-    return str(folder)
+    return small_generator(tmp_path_factory.mktemp("weights") / "small")
 
 
 def drawn(model, n=6, **request):

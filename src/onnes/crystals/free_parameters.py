@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import combinations, product
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 _CLOSE = 1e-3  # fractional; the crystal is made symmetric first, so its orbits close far below this
 _CORNERS = np.array(sorted(product(range(-4, 5), repeat=3), key=lambda v: (sum(x * x for x in v), v[::-1])), float)[1:]
 _WHOLE = 1e-6
+_NEIGHBOURS = np.array(sorted(product((-1.0, 0.0, 1.0), repeat=3), key=lambda v: sum(map(abs, v))))
 
 # Orthonormal symmetric matrices B1 ... B6 in which the logarithm of the stretch of a lattice is written.
 STRAIN_BASIS: Floats = (
@@ -219,30 +221,70 @@ def free_parameters(
     to_primitive = basis @ np.linalg.inv(conventional)
     rotations = np.array(again.operations.rotations, float)
     translations = np.array(again.operations.translations, float)
-    first_atoms = sorted(set(again.orbits))
-    orbit_of_site = np.array([first_atoms.index(first) for first in again.orbits], np.int64)
+    orbits = [np.flatnonzero(np.array(again.orbits) == first) for first in sorted(set(again.orbits))]
+    # Which atom stands for its orbit, and the order of the orbits, are the crystal's own affair in the file; here like
+    # crystals shall have like parameters in the same places.
+    lines = [
+        min((_line(rotations, translations, positions[site]) for site in sites), key=lambda one: one.key)
+        for sites in orbits
+    ]
+    names = [(again.wyckoffs[sites[0]], int(numbers[sites[0]])) for sites in orbits]
+    order = sorted(range(len(orbits)), key=lambda i: (*names[i], lines[i].key))
     maps, shifts = np.zeros((len(numbers), 3, 3)), np.zeros((len(numbers), 3))
-    n_free = np.zeros(len(first_atoms), np.int64)
-    coordinates = np.zeros((len(first_atoms), 3))
-    for orbit, first in enumerate(first_atoms):
-        images = np.einsum("gab,b->ga", rotations, positions[first]) + translations
-        stabiliser = _apart(images, positions[first]) < _CLOSE
-        axes, own = _affine(rotations[stabiliser].mean(0), positions[first])
-        n_free[orbit] = axes.shape[1]
-        coordinates[orbit, : axes.shape[1]] = own % 1.0
-        rest = positions[first] - axes @ own
-        for site in np.flatnonzero(orbit_of_site == orbit):
+    n_free = np.zeros(len(orbits), np.int64)
+    coordinates, orbit_of_site = np.zeros((len(orbits), 3)), np.zeros(len(numbers), np.int64)
+    for orbit, place in enumerate(order):
+        line = lines[place]
+        n_free[orbit] = free = len(line.own)
+        coordinates[orbit, :free] = line.own
+        images = np.einsum("gab,b->ga", rotations, line.axes @ line.own + line.rest) + translations
+        for site in orbits[place]:
             distances = _apart(images, positions[site])
             g = int(distances.argmin())
             if distances[g] > 10 * _CLOSE:
-                raise CrystalError(f"atoms {first} and {site} belong to one orbit, but no operation connects them")
-            maps[site, :, : axes.shape[1]] = rotations[g] @ axes
-            shifts[site] = (rotations[g] @ rest + translations[g]) % 1.0
+                raise CrystalError(
+                    f"atoms {orbits[place][0]} and {site} belong to one orbit, but no operation connects them"
+                )
+            orbit_of_site[site] = orbit
+            maps[site, :, :free] = rotations[g] @ line.axes
+            shifts[site] = (rotations[g] @ line.rest + translations[g]) % 1.0
+    first_atoms = [int(orbits[place][0]) for place in order]
     cells = round(1 / abs(np.linalg.det(to_primitive)))
     counts = np.bincount(orbit_of_site) * cells
     names = tuple(f"{count}{again.wyckoffs[first]}" for count, first in zip(counts, first_atoms, strict=True))
     template = WyckoffTemplate(found.number, names, orbit_of_site, maps, shifts, n_free, to_primitive)
     return FreeParameters(template, numbers[first_atoms], lattice_parameters(conventional), coordinates)
+
+
+@dataclass(frozen=True, eq=False)
+class _Line:
+    """Where an atom may move, and where it is: ``axes @ own + rest``; axes (3, d), own (d,), rest (3,).
+
+    Of all ways to write an orbit, the one with the smallest key is taken.
+    """
+
+    axes: Floats
+    own: Floats
+    rest: Floats
+
+    @property
+    def key(self) -> tuple[float, ...]:
+        distance = float(np.abs(self.rest).sum().round(4))
+        return (*self.axes.T.ravel(), distance, *(-self.rest).round(4), *self.own.round(5))
+
+
+def _line(rotations: Floats, translations: Floats, position: Floats) -> _Line:
+    images = np.einsum("gab,b->ga", rotations, position) + translations
+    stabiliser = _apart(images, position) < _CLOSE
+    axes = _axes(tuple(rotations[stabiliser].mean(0).ravel().round(9).tolist()))
+    inverse = np.linalg.pinv(axes) if axes.size else axes.T
+    # A line that is not a whole multiple of the axes away from the origin has images in the neighbouring cells.
+    shifts = _NEIGHBOURS if 0 < axes.shape[1] < 3 else _NEIGHBOURS[:1]
+    found = []
+    for moved in position + shifts:
+        own = inverse @ moved
+        found.append(_Line(axes, own % 1.0, moved - axes @ own))
+    return min(found, key=lambda one: one.key)
 
 
 def _search(lattice: Floats, frac: Floats, numbers: Ints, symprec: float) -> moyopy.MoyoDataset:
@@ -256,16 +298,18 @@ def _apart(a: Floats, b: Floats) -> Floats:
     return np.abs(apart - np.round(apart)).max(-1)
 
 
-def _affine(projector: Floats, position: Floats) -> tuple[Floats, Floats]:
-    """Whole-numbered axes (3, d) along which an atom may move, and its coordinates on them (d,)."""
-    rank = round(float(np.trace(projector)))
+@lru_cache(maxsize=4096)
+def _axes(projector: tuple[float, ...]) -> Floats:
+    """Whole-numbered axes (3, d) along which an atom may move; its stabiliser has this mean, nine numbers."""
+    along = np.reshape(projector, (3, 3))
+    rank = round(float(np.trace(along)))
     if rank == 0:
-        return np.zeros((3, 0)), np.zeros(0)
-    inside = _CORNERS[np.abs(_CORNERS @ projector.T - _CORNERS).max(1) < _WHOLE]
+        return np.zeros((3, 0))
+    inside = _CORNERS[np.abs(_CORNERS @ along.T - _CORNERS).max(1) < _WHOLE]
     for chosen in combinations(inside[:40], rank):
-        axes = np.array(chosen).T
+        axes = np.array(chosen, float).T
         # Primitive: the minors have no common divisor, so every lattice vector of the subspace is a whole combination.
         minors = [round(float(np.linalg.det(axes[list(rows)]))) for rows in combinations(range(3), rank)]
         if np.gcd.reduce(minors) == 1:
-            return axes, np.linalg.pinv(axes) @ position
+            return axes
     raise CrystalError("no lattice vectors span the free directions of a position; give the crystal in another cell")

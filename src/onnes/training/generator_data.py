@@ -15,7 +15,7 @@ from onnes.crystals.batch import CrystalBatch
 from onnes.crystals.free_parameters import FreeParameters, free_parameters
 from onnes.crystals.schema import floats, values
 from onnes.errors import CrystalError
-from onnes.models.generation.denoiser import N_ELEMENTS
+from onnes.models.generation.elements import N_ELEMENTS
 from onnes.training.data import TRAINING_BUCKETS, read_data
 
 if TYPE_CHECKING:
@@ -25,6 +25,9 @@ SOURCES = (
     "mp_structures",
     "epc_dft_alexandria",
     "elasticity_binaries",
+    "phonon_dos_jarvis",
+    "epc_dft_jarvis3d",
+    "wbm_equilibrium_sample",
     "matbench_phonons",
     "phonon_heat_capacity_binaries",
 )
@@ -77,6 +80,7 @@ def generator_data(
     *,
     sources: Sequence[str] = SOURCES,
     max_atoms: int = 12,
+    part: str | None = None,
     rows: int | None = None,
     on_rows: Callable[[int], None] | None = None,
 ) -> GeneratorData:
@@ -90,6 +94,8 @@ def generator_data(
         Data files.
     max_atoms
         Largest cell, as written in the file.
+    part
+        The rows of this part of the file's published split (``train``, ``val``, ``test``) instead of the buckets.
     rows
         The first so many of each file only.
     on_rows
@@ -102,7 +108,7 @@ def generator_data(
     seen: set[str] = set()
     failed = 0
     for name in sources:
-        table = _usable(read_data(name), buckets, max_atoms).slice(0, rows)
+        table = _usable(_part(read_data(name), buckets, part), max_atoms).slice(0, rows)
         batch, known = CrystalBatch.from_table(table), _known(table)
         for i, (own, formula) in enumerate(zip(values(table, "id"), values(table, "reduced_formula"), strict=True)):
             try:
@@ -124,11 +130,16 @@ def generator_data(
     )
 
 
-def _usable(table: pa.Table, buckets: Collection[int], max_atoms: int) -> pa.Table:
-    table = table.filter(pc.field("n_atoms") <= max_atoms)
-    table = table.filter(pa.array(np.isin(table["md5_bucket"].to_numpy(), list(buckets))))
-    volumes = CrystalBatch.from_table(table).volumes / table["n_atoms"].to_numpy()
-    return table.filter(pa.array(volumes < _MAX_VOLUME_A3))
+def _part(table: pa.Table, buckets: Collection[int], part: str | None) -> pa.Table:
+    if part is not None:
+        return table.filter(pc.field("source_split") == part)
+    return table.filter(pa.array(np.isin(table["md5_bucket"].to_numpy(), list(buckets))))
+
+
+def _usable(table: pa.Table, max_atoms: int) -> pa.Table:
+    table = table.filter(pc.field("lattice").is_valid())  # some files have rows without a crystal
+    batch = CrystalBatch.from_table(table)
+    return table.filter(pa.array((batch.n_atoms <= max_atoms) & (batch.volumes / batch.n_atoms < _MAX_VOLUME_A3)))
 
 
 def _known(table: pa.Table) -> list[tuple[float, float]]:
@@ -155,13 +166,16 @@ def without_symmetry(one: FreeParameters) -> FreeParameters:
 
     lattice, frac, numbers = one.crystal()
     cell = np.array(moyopy.niggli_reduce(lattice.tolist())[0])
-    moved = frac @ lattice @ np.linalg.inv(cell)
+    moved = (frac @ lattice @ np.linalg.inv(cell)) % 1.0
+    # As with orbits: the order of like atoms is that of their coordinates.
+    order = np.lexsort((*moved.round(4).T[::-1], numbers))
+    moved, numbers = moved[order], numbers[order]
     n = len(numbers)
     template = WyckoffTemplate(
         1, ("1a",) * n, np.arange(n), np.broadcast_to(np.eye(3), (n, 3, 3)).copy(), np.zeros((n, 3)),
         np.full(n, 3), np.eye(3),
     )  # fmt: skip
-    return FreeParameters(template, numbers, lattice_parameters(cell), moved % 1.0)
+    return FreeParameters(template, numbers, lattice_parameters(cell), moved)
 
 
 def in_units(data: GeneratorData, mean: torch.Tensor, std: torch.Tensor) -> torch.Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,6 +26,20 @@ if TYPE_CHECKING:
 
 _VALIDATION_SOURCES = ("mp_structures", "epc_dft_alexandria")
 _VALIDATION_ROUNDS = 8
+_MANY_FREE = 9
+_SPLITS = {
+    "composition": "composition buckets int(md5(reduced_formula), 16) % 100: trained below 80, scored on 80-89",
+    "published": "trained on the published training part, scored on the published validation part",
+}
+_NAMES = {
+    "mp_structures": "Materials Project (MP-20)",
+    "epc_dft_alexandria": "Alexandria's electron-phonon set",
+    "elasticity_binaries": "elasticity set of MatCalc",
+    "phonon_dos_jarvis": "phonon set of JARVIS",
+    "epc_dft_jarvis3d": "electron-phonon set of JARVIS",
+    "wbm_equilibrium_sample": "WBM",
+    "phonon_heat_capacity_binaries": "heat-capacity set of MatCalc",
+}
 
 
 @dataclass(frozen=True)
@@ -74,9 +88,11 @@ def train_generator_model(
         Called after every `GeneratorRecipe.report_every` steps.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    data = chosen(generator_data(max_atoms=recipe.max_atoms, sources=recipe.sources, on_rows=on_rows), recipe)
+    part = "train" if recipe.split == "published" else None
+    data = generator_data(max_atoms=recipe.max_atoms, sources=recipe.sources, part=part, on_rows=on_rows)
+    data = shown(chosen(data, recipe), recipe)
     start = load_generator(recipe.start) if recipe.start else None
-    plain = [without_symmetry(one) for one in data.crystals] if recipe.plain_share else []
+    plain = [without_symmetry(one) for one in data.crystals] if recipe.symmetry and recipe.plain_share else []
     library = (start.templates, start.keys, start.counts) if start else template_library(data.crystals)
     crystals = pack([*data.crystals, *plain], library[1])
     weights = drawing_weights(data, recipe, with_plain=bool(plain))
@@ -103,9 +119,8 @@ def train_generator_model(
     config = {
         **model.config(),
         "training_rows": len(data),
-        "training_data": "Materials Project, Alexandria's electron-phonon set, elasticity and heat-capacity sets of MatCalc, "
-        "matbench_phonons, all CC BY 4.0",
-        "split": "composition buckets int(md5(reduced_formula), 16) % 100: trained below 80, scored on 80-89",
+        "training_data": ", ".join(_NAMES.get(name, name) for name in recipe.sources),
+        "split": _SPLITS[recipe.split],
         "validation": asdict(score),
         "recipe": recipe.model_dump(mode="json"),
         "licence": "MIT",
@@ -115,12 +130,14 @@ def train_generator_model(
 
 
 def drawing_weights(data: GeneratorData, recipe: GeneratorRecipe, *, with_plain: bool) -> torch.Tensor:
-    """How often each crystal is drawn: those without free coordinates, which teach the lattice alone, less often.
+    """How often each crystal is drawn, shape (P,).
 
+    Those without free coordinates, which teach the lattice alone, less often; those with many, of which there are few, more often.
     Without their symmetry the crystals come a second time, with `GeneratorRecipe.plain_share` of the whole weight.
     """
-    free = np.array([min(one.template.n_free_total, 3) for one in data.crystals]) / 3
-    weights = torch.tensor(recipe.rigid_weight + (1 - recipe.rigid_weight) * free, dtype=torch.float32)
+    free = [one.template.n_free_total for one in data.crystals]
+    drawn = np.interp(free, (0, 3, _MANY_FREE), (recipe.rigid_weight, 1.0, recipe.soft_weight))
+    weights = torch.tensor(drawn, dtype=torch.float32)
     if not with_plain:
         return weights
     share = recipe.plain_share / (1 - recipe.plain_share)
@@ -133,6 +150,13 @@ def units(data: GeneratorData) -> tuple[torch.Tensor, torch.Tensor]:
     mean = [float(column.mean()) if len(column) else 0.0 for column in columns]
     std = [float(column.std()) or 1.0 if len(column) else 1.0 for column in columns]
     return torch.tensor(mean), torch.tensor(std)
+
+
+def shown(data: GeneratorData, recipe: GeneratorRecipe) -> GeneratorData:
+    """Crystals as the network sees them: without their symmetry where the recipe says so."""
+    if recipe.symmetry:
+        return data
+    return replace(data, crystals=tuple(without_symmetry(one) for one in data.crystals))
 
 
 def chosen(data: GeneratorData, recipe: GeneratorRecipe) -> GeneratorData:
@@ -148,7 +172,11 @@ def chosen(data: GeneratorData, recipe: GeneratorRecipe) -> GeneratorData:
 
 def score_generator(network: Denoiser, keys: Sequence[str], recipe: GeneratorRecipe) -> GeneratorScore:
     """Losses on the crystals of the validation buckets, elements hidden in half of them."""
-    data = generator_data(VALIDATION_BUCKETS, max_atoms=recipe.max_atoms, sources=_VALIDATION_SOURCES)
+    if recipe.split == "published":
+        data = generator_data(max_atoms=recipe.max_atoms, sources=recipe.sources, part="val")
+    else:
+        data = generator_data(VALIDATION_BUCKETS, max_atoms=recipe.max_atoms, sources=_VALIDATION_SOURCES)
+    data = shown(data, recipe)
     crystals = pack(data.crystals, keys)
     generator = torch.Generator().manual_seed(0)
     sums: dict[str, float] = {}

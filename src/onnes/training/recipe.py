@@ -134,6 +134,10 @@ class GeneratorRecipe(BaseModel):
     name: str = Field(description="name of the model")
     start: str | None = Field(default=None, description="weights that are trained further")
     sources: tuple[str, ...] = Field(default=SOURCES, min_length=1, description="data files")
+    split: Literal["composition", "published"] = Field(
+        default="composition", description="composition buckets, or the parts that the data file publishes"
+    )
+    symmetry: bool = Field(default=True, description="false: space group 1 only, all coordinates free")
     max_atoms: int = Field(default=12, ge=1, description="atoms in the cell at most")
     min_tc_K: float | None = Field(
         default=None, ge=0, description="only crystals whose computed Tc is at least so high"
@@ -147,6 +151,11 @@ class GeneratorRecipe(BaseModel):
         gt=0,
         le=1,
         description="how often a crystal without a free coordinate is shown, against one with three",
+    )
+    soft_weight: float = Field(
+        default=2.0,
+        gt=0,
+        description="how often a crystal with nine free coordinates and more is shown, against one with three",
     )
     report_every: int = Field(default=100, ge=1, description="steps of the progress bar")
     settings: GeneratorSettings = GeneratorSettings()

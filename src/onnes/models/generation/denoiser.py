@@ -9,6 +9,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
 
+from onnes.models.generation.elements import N_ELEMENTS, element_facts, element_radii
 from onnes.models.generation.packed import N_LETTERS
 
 if TYPE_CHECKING:
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
 
     from onnes.models.generation.packed import PackedCrystals
 
-N_ELEMENTS = 95  # 0 is an element that is not known
 _GROUPS = 231
+_RANKS = 16
 _IMAGE_RANGE = (-1, 0, 1)
 
 
@@ -30,7 +31,7 @@ class DenoiserSettings(BaseModel):
     layers: int = Field(default=4, ge=1)
     waves: int = Field(default=6, ge=1, description="frequencies in which coordinates are written")
     radial: int = Field(default=16, ge=2, description="Gaussians in which distances are written")
-    cutoff_A: float = Field(default=8.0, gt=0)
+    reach: float = Field(default=3.0, gt=0, description="distances seen, in sums of the two covalent radii")
     templates: int = Field(default=0, ge=0, description="templates that are told apart, besides those not seen")
     conditions: tuple[str, ...] = Field(default=(), description="properties that generation can be asked for")
 
@@ -58,8 +59,8 @@ class Denoiser(nn.Module):
     """Message passing over all pairs of atoms of the primitive cell.
 
     What a pair sees of its distance: the fractional difference in waves, so that periodicity is exact, and the distances of
-    the nearest images in angstrom. What an orbit gives back: the mean over its atoms of vectors along the pairs, in the free
-    coordinates of the orbit. So the output has the symmetry of the template.
+    the nearest images over the sum of the covalent radii. What an orbit gives back: the mean over its atoms of vectors along
+    the pairs, in the free coordinates of the orbit. So the output has the symmetry of the template.
     """
 
     def __init__(self, settings: DenoiserSettings | None = None) -> None:
@@ -68,13 +69,16 @@ class Denoiser(nn.Module):
         self.low_precision = False  # bfloat16 between the atoms: twice as fast where the processor knows it
         width, waves, radial = settings.width, settings.waves, settings.radial
         self.element = nn.Embedding(N_ELEMENTS, width)
+        self.facts = nn.Linear(element_facts().shape[1], width)
         self.group = nn.Embedding(_GROUPS, width)
         self.letter = nn.Embedding(N_LETTERS, width)
+        self.rank = nn.Embedding(_RANKS, width)
         self.template = nn.Embedding(settings.templates + 1, width)
         self.start = nn.Sequential(
             nn.LayerNorm(width), nn.Linear(width, 2 * width), nn.SiLU(), nn.Linear(2 * width, width)
         )
-        self.site = nn.Linear(5 + 6 * waves, width)
+        self.site = nn.Linear(5 + 9 * waves, width)
+        self.phase = nn.Linear(width, 6 * waves)
         self.cell = nn.Linear(12 + 1, width)
         self.time = nn.Sequential(nn.Linear(32, width), nn.SiLU(), nn.Linear(width, width))
         self.asked = nn.Linear(2 * len(settings.conditions), width) if settings.conditions else None
@@ -82,7 +86,7 @@ class Denoiser(nn.Module):
         self.layers = nn.ModuleList(_Layer(width, edge) for _ in range(settings.layers))
         self.norm = nn.LayerNorm(width)
         self.pair = nn.Sequential(nn.Linear(2 * width + edge, width), nn.SiLU(), nn.Linear(width, radial + waves))
-        self.slope = nn.Linear(width, 3)
+        self.slope = nn.Linear(width, 3 + 6 * waves)
         self.lattice = nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, 6))
         self.lattice_mean: Tensor
         self.lattice_std: Tensor
@@ -128,15 +132,19 @@ class Denoiser(nn.Module):
         """Lattice parameters of scaled ones; fixed ones as in the crystals."""
         return torch.where(crystals.lattice_free, scaled * self.lattice_std + self.lattice_mean, crystals.lattice)
 
+    def _waves(self, coordinates: Tensor) -> Tensor:
+        """Sines and cosines of coordinates, one more dimension of 2 W."""
+        steps = torch.arange(1, self.settings.waves + 1, device=coordinates.device)
+        angles = 2 * torch.pi * coordinates[..., None] * steps
+        return torch.cat([torch.sin(angles), torch.cos(angles)], -1)
+
     def _nodes(self, noisy: PackedCrystals, t: Tensor, conditions: Tensor | None) -> Tensor:
-        index = noisy.orbit_of_site
+        index, width = noisy.orbit_of_site, self.settings.width
         own = noisy.coordinates.gather(1, index[..., None].expand(-1, -1, 3))
         free = noisy.is_free.gather(1, index[..., None].expand(-1, -1, 3)).to(own.dtype)
-        angles = 2 * torch.pi * own[..., None] * torch.arange(1, self.settings.waves + 1, device=own.device)
-        waves = torch.cat([torch.sin(angles), torch.cos(angles)], -1) * free[..., None]
+        waves = self._waves(own) * free[..., None]
         count = noisy.multiplicity.gather(1, index).clamp(min=1).log()[..., None]
         total = noisy.n_sites.log()[:, None, None].expand_as(count)
-        site = self.site(torch.cat([free, count, total, waves.flatten(2)], -1))
         cell = self.cell(
             torch.cat([self.scaled(noisy), noisy.lattice_free.to(own.dtype), noisy.n_sites[:, None].log()], -1)
         )
@@ -147,8 +155,16 @@ class Denoiser(nn.Module):
             )
             known = ~values.isnan()
             whole = whole + self.asked(torch.cat([values.nan_to_num(0.0), known.to(own.dtype)], -1).to(own.dtype))
-        letters = self.letter(noisy.letters.gather(1, index))
-        h = self.element(noisy.site_elements()) + letters + site + whole[:, None]
+        letters = (self.letter(noisy.letters) + self.rank(_ranks(noisy))).gather(
+            1, index[..., None].expand(-1, -1, width)
+        )
+        numbers = noisy.site_elements()
+        element = self.element(numbers) + self.facts(element_facts().to(own.device)[numbers])
+        h = element + letters + whole[:, None]
+        # What is known of an orbit besides its position decides the phase: where the wave of its position has its zero.
+        shifted = waves * self.phase(h).unflatten(-1, (3, -1))
+        shifted = shifted[..., : self.settings.waves] + shifted[..., self.settings.waves :]
+        h = h + self.site(torch.cat([free, count, total, waves.flatten(2), shifted.flatten(2)], -1))
         # Position, letter, group and elements are multiplied with each other here, before atoms meet.
         return h + self.start(h)
 
@@ -163,15 +179,18 @@ class Denoiser(nn.Module):
             )
             sines, cosines = torch.sin(angles), torch.cos(angles)
             near = (apart - apart.round())[..., None, :] + _images(apart)
-            lengths = (near @ cells[:, None, None]).norm(dim=-1)  # (B, N, N, 27)
-            centres = torch.linspace(0, settings.cutoff_A, settings.radial, device=apart.device)
+            near = near @ cells[:, None, None]
+            radii = element_radii().to(apart.device)[noisy.site_elements()]
+            near = near / (radii[:, :, None] + radii[:, None])[..., None, None]
+            lengths = near.norm(dim=-1)  # (B, N, N, 27)
+            centres = torch.linspace(0, settings.reach, settings.radial, device=apart.device)
             step = centres[1] - centres[0]
             own = torch.eye(apart.shape[1], device=apart.device, dtype=torch.bool)[None, :, :, None] & (lengths < 1e-3)
             shells = torch.exp(-0.5 * ((lengths[..., None] - centres) / step) ** 2)
             shells = shells.masked_fill(own[..., None], 0.0)
-            directions = torch.einsum("bijmr,bijmx->bijrx", shells, near / lengths.clamp(min=0.5)[..., None])
-            shortest = lengths.masked_fill(own, settings.cutoff_A).amin(-1, keepdim=True)
-            edge = torch.cat([sines.flatten(3), cosines.flatten(3), shells.sum(3), shortest / settings.cutoff_A], -1)
+            directions = torch.einsum("bijmr,bijmx->bijrx", shells, near / lengths.clamp(min=0.2)[..., None])
+            shortest = lengths.masked_fill(own, settings.reach).amin(-1, keepdim=True)
+            edge = torch.cat([sines.flatten(3), cosines.flatten(3), shells.sum(3), shortest / settings.reach], -1)
         return edge, directions, sines
 
     def _output(
@@ -186,7 +205,9 @@ class Denoiser(nn.Module):
         vectors = torch.einsum("bijr,bijrx->bix", along, directions) + torch.einsum("bijw,bijwx->bix", odd, waves)
         sites = noisy.is_site.to(h.dtype)
         orbits = _orbit_mean(h * sites[..., None], noisy)
-        slope = (noisy.to_orbits(vectors) + self.slope(orbits)) * noisy.is_free
+        constant, waved = self.slope(orbits).split([3, 6 * self.settings.waves], -1)
+        own = (waved.unflatten(-1, (3, -1)) * self._waves(noisy.coordinates)).sum(-1)
+        slope = (noisy.to_orbits(vectors) + constant + own) * noisy.is_free
         pooled = (h * sites[..., None]).sum(1) / sites.sum(1, keepdim=True)
         return Denoised(self.lattice(pooled) * noisy.lattice_free, slope, self.logits(orbits))
 
@@ -207,6 +228,12 @@ class _Layer(nn.Module):
         weight = torch.sigmoid(self.gate(message)) * mask[..., None]
         gathered = (weight * message).sum(2) / mask.sum(2, keepdim=True).clamp(min=1).sqrt()
         return h + self.update(torch.cat([x, gathered], -1))
+
+
+def _ranks(noisy: PackedCrystals) -> Tensor:
+    """Place of each orbit among those with the same letter, shape (B, O): their order tells apart what nothing else does."""
+    same = (noisy.letters[:, :, None] == noisy.letters[:, None]) & noisy.is_orbit[:, None]
+    return same.tril(-1).sum(-1).clamp(max=_RANKS - 1)
 
 
 def _orbit_mean(h: Tensor, noisy: PackedCrystals) -> Tensor:
