@@ -4,13 +4,19 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 OUT ?= campaigns/be2nb3
+DESIGN ?= campaigns/inverse-design
 export OMP_NUM_THREADS = 1
 export MKL_NUM_THREADS = 1
 
-.PHONY: discover test test-slow lint docs wheel clean
+.PHONY: discover inverse-design test test-slow lint docs wheel clean
 
 discover: $(STAMP)
 	$(BIN)/onnes discover --parent examples/Be2Nb3.cif --fixed Be --out $(OUT)
+
+# From 105 superconductors to screened new compositions; needs the training data (docs/training.md).
+inverse-design: $(STAMP)
+	$(BIN)/onnes train generator-superconductors --out $(DESIGN)/generator
+	$(BIN)/onnes discover --method diffusion --generator $(DESIGN)/generator -n 300 --new compositions --out $(DESIGN)/campaign
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

@@ -106,6 +106,21 @@ def test_only_novel_rejects_the_known(known) -> None:
     assert values(out, "reason") == ["known = known-MgB2", None]
 
 
+def test_new_compositions_are_those_of_no_known_crystal(known) -> None:
+    diboride = known_crystal("MgB2")
+    other = known_crystal("NiAl").copy()
+    other.replace_species({"Ni": "Mg", "Al": "B"})
+    table = _table(diboride=diboride, aluminium=known_crystal("AlB2"), boride=other)
+    out = _identity(table, known, only_new_compositions=True)
+    assert values(out, "rejected_by") == ["identity", None, None]
+    same = diboride.copy()
+    same.apply_strain([0.0, 0.0, 0.4])
+    same.translate_sites([1], [0.05, 0.02, 0.1])
+    out = _identity(_table(distorted=same), known, only_new_compositions=True)
+    assert values(out, "is_novel") == [True]  # another structure
+    assert values(out, "reason") == ["known = known-MgB2"]
+
+
 def test_fingerprint_is_that_of_the_file(known, energies) -> None:
     one = Identity(IdentitySettings(reference=known)).fingerprints()
     assert one == HullStage(HullSettings(reference=known)).fingerprints()

@@ -10,7 +10,7 @@ from onnes.crystals.free_parameters import free_parameters
 from onnes.crystals.known import known_crystal, known_table
 from onnes.crystals.schema import values
 from onnes.errors import ConfigError, ModelError
-from onnes.propose.diffusion import assignments_of, diffusion_candidates, replay_diffusion
+from onnes.propose.diffusion import _in_order, assignments_of, diffusion_candidates, replay_diffusion
 from onnes.propose.template_guesses import TemplateGuesses
 
 
@@ -144,3 +144,12 @@ def test_a_circular_mean_does_not_cross_the_middle():
     ]
     mean = TemplateGuesses(pair).mean(one)
     assert mean.coordinates[free] == pytest.approx(0.01, abs=1e-6)
+
+
+def test_like_orbits_take_elements_in_the_order_in_which_they_were_learned():
+    letters = np.array([0, 8, 8, 3])
+    found = _in_order(assignments_of([1, 2, 2, 1], {8: 2, 22: 2, 56: 2}), letters)
+    rows = sorted(one.tolist() for one in found)
+    assert rows == [[8, 22, 56, 8], [22, 8, 56, 22], [56, 8, 22, 56]]
+    found = _in_order(assignments_of([2, 2, 2], {8: 2, 22: 4}), np.array([4, 4, 1]))
+    assert sorted(one.tolist() for one in found) == [[8, 22, 22], [22, 22, 8]]

@@ -21,6 +21,12 @@ MaxHull = Annotated[
 FunnelName = Annotated[str, typer.Option("--funnel", help="Shipped funnel, or a TOML file.")]
 Workers = Annotated[int | None, typer.Option(help="Worker processes, one thread each; default one a core.")]
 Campaign = Annotated[Path, typer.Option("--out", help="Campaign folder; the same command again resumes it.")]
+New = Annotated[
+    str | None,
+    typer.Option(
+        help="Keep only crystals, or only compositions, that the reference does not know: crystals, compositions."
+    ),
+]
 Top = Annotated[int, typer.Option(help="Survivors that get a page of their own.")]
 _NAMED = ("parents", "method", "elements", "fixed", "exclude", "max_atoms", "limit", "seed")
 
@@ -30,6 +36,7 @@ def discover(
     asked: ProposalOptions,
     min_tc: MinTc = None,
     max_hull: MaxHull = None,
+    new: New = None,
     funnel: FunnelName = "default",
     out: Campaign = Path("campaign"),
     workers: Workers = None,
@@ -49,7 +56,7 @@ def discover(
             bars.bar("propose", asked.total)
         result = run(
             **named, proposal=request, out=out, funnel=funnel, min_tc_K=min_tc, max_e_above_hull_eV_per_atom=max_hull,
-            workers=workers, device=device, top=top, observer=bars, on_rows=bars.rows_done,
+            new=new, workers=workers, device=device, top=top, observer=bars, on_rows=bars.rows_done,
         )  # fmt: skip
     _emit(result, json=json)
 
@@ -59,6 +66,7 @@ def screen(
     out: Campaign,
     min_tc: MinTc = None,
     max_hull: MaxHull = None,
+    new: New = None,
     funnel: FunnelName = "default",
     workers: Workers = None,
     device: Device = "cpu",
@@ -73,8 +81,8 @@ def screen(
 
     with Bars(quiet=quiet or json) as bars:
         result = run(
-            files, out, funnel=funnel, min_tc_K=min_tc, max_e_above_hull_eV_per_atom=max_hull, workers=workers,
-            device=device, seed=seed, top=top, observer=bars, request={"files": list(files)},
+            files, out, funnel=funnel, min_tc_K=min_tc, max_e_above_hull_eV_per_atom=max_hull, new=new,
+            workers=workers, device=device, seed=seed, top=top, observer=bars, request={"files": list(files)},
         )  # fmt: skip
     _emit(result, json=json)
     if result.n_failed:

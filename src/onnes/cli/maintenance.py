@@ -43,19 +43,29 @@ def benchmark(
     what: Annotated[
         str,
         typer.Argument(
-            help="tc, classifier, experimental, jarvis, metal, spectrum, speed, predict, relax, hull, elasticity, unrelaxed, substitution, proposals, search, stability, phases, phonons, dynamic, heat-capacity or gates.",
+            help="tc, classifier, experimental, jarvis, metal, spectrum, speed, predict, relax, hull, elasticity, unrelaxed, "
+            "substitution, proposals, search, csp, perov-5, generation, guidance, stability, phases, phonons, dynamic, "
+            "heat-capacity or gates.",
             show_default=False,
         ),
     ],
     models: Annotated[
         list[str] | None,
         typer.Option(
-            "--model", help="tc, classifier: recipes; speed: models; elasticity: potentials; search: formulas; repeat."
+            "--model",
+            help="tc, classifier: recipes; speed: models; elasticity: potentials; search: formulas; csp, perov-5, generation, "
+            "guidance: generator; repeat.",
         ),
     ] = None,
     seeds: Annotated[
-        int, typer.Option(help="tc, jarvis: ensembles trained from different seeds; search: searches.")
+        int,
+        typer.Option(
+            help="tc, jarvis: ensembles trained from different seeds; search: searches; csp, perov-5: samples."
+        ),
     ] = 1,
+    count: Annotated[
+        int | None, typer.Option("-n", help="csp, perov-5: crystals predicted; generation, guidance: crystals drawn.")
+    ] = None,
     files: Annotated[
         list[str] | None,
         typer.Option("--on", help="predict, speed: crystals; default the Alexandria training table."),
@@ -75,7 +85,14 @@ def benchmark(
     with Bars(quiet=quiet or json) as bars:
         bars.bar(what, None)
         result = run_benchmark(
-            what, models=models, seeds=seeds, files=files, plots=plots, device=device, on_rows=bars.rows_done
+            what,
+            models=models,
+            seeds=seeds,
+            count=count,
+            files=files,
+            plots=plots,
+            device=device,
+            on_rows=bars.rows_done,
         )
     if out is not None:
         out.write_text(result.markdown(), encoding="utf-8")
@@ -86,7 +103,8 @@ def train(
     recipe: Annotated[
         str,
         typer.Argument(
-            help="Recipe: structure, fast, electronic, metal, experimental, formation, or a TOML file.",
+            help="Recipe: structure, fast, electronic, metal, experimental, formation, generator, generator-superconductors, "
+            "perov-5, or a TOML file.",
             show_default=False,
         ),
     ],

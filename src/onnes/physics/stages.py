@@ -26,6 +26,9 @@ class IdentitySettings(StageSettings):
     )
     reference: str | None = Field(default=None, description="reference file instead of the shipped one")
     only_novel: bool = Field(default=False, description="reject crystals that the reference knows")
+    only_new_compositions: bool = Field(
+        default=False, description="reject crystals of compositions that the reference knows in any structure"
+    )
 
 
 @register_stage
@@ -57,14 +60,18 @@ class Identity(Stage):
         table = identify(table)
         formulas, prototypes = values(table, "reduced_formula"), values(table, "prototype")
         known = [reference.labels.get((f, p)) for f, p in zip(formulas, prototypes, strict=True)]
+        old: list[str | None] = list(known) if self.settings.only_novel else [None] * len(known)
+        if self.settings.only_new_compositions:
+            phases = {formula: phase for (formula, _), phase in reference.labels.items()}
+            old = [phases.get(formula) for formula in formulas]
         table = with_columns(table, {"known_as": known, "is_novel": [k is None for k in known]})
         first = _first_of_each(table)
         rejected: list[str | None] = []
         reasons: list[str | None] = []
-        for name, same, phase in zip(values(table, "id"), first, known, strict=True):
-            duplicate, old = same != name, self.settings.only_novel and phase is not None
-            rejected.append(context.name if duplicate or old else None)
-            reasons.append(f"duplicate = {same}" if duplicate else f"known = {phase}" if old else None)
+        for name, same, phase in zip(values(table, "id"), first, old, strict=True):
+            duplicate = same != name
+            rejected.append(context.name if duplicate or phase is not None else None)
+            reasons.append(f"duplicate = {same}" if duplicate else f"known = {phase}" if phase is not None else None)
         context.on_rows(table.num_rows)
         return with_columns(table, {"rejected_by": rejected, "reason": reasons})
 

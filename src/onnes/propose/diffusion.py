@@ -236,8 +236,10 @@ def _template_drafts(
     choices: dict[int, list[Ints]] = {}
     if wanted is not None:
         for index in np.flatnonzero(weights).tolist():
-            counts = generator.templates.multiplicity[index][generator.templates.is_orbit[index]].tolist()
-            choices[index] = assignments_of(counts, wanted)
+            orbits = generator.templates.is_orbit[index]
+            counts = generator.templates.multiplicity[index][orbits].tolist()
+            letters = generator.templates.letters[index][orbits].numpy(force=True)
+            choices[index] = _in_order(assignments_of(counts, wanted), letters)
             if not choices[index]:
                 weights[index] = 0.0
     if not weights.any():
@@ -262,7 +264,7 @@ def _plain_drafts(
         units = max_atoms // sum(wanted.values())
         if not units:
             raise ConfigError(f"{formula} has more than {max_atoms} atoms; raise max_atoms")
-        one = np.repeat(list(wanted), list(wanted.values()))
+        one = np.repeat(sorted(wanted), [wanted[z] for z in sorted(wanted)])
         return [_draft(plain_template(len(one)), one, -1) for _ in range(n)]
     sizes = generator.templates.n_sites.numpy(force=True)
     weights = np.where(sizes <= max_atoms, generator.counts.numpy(force=True), 0.0).astype(float)
@@ -350,6 +352,13 @@ def assignments_of(multiplicities: Sequence[int], wanted: Mapping[int, int]) -> 
 
     place(0)
     return found
+
+
+def _in_order(assignments: Sequence[Ints], letters: Ints) -> list[Ints]:
+    """Each assignment once, orbits of one letter by atomic number: the order in which the generator has learned them."""
+    rows = {tuple(one[np.lexsort((one, letters))].tolist()) for one in assignments}
+    place = np.argsort(np.argsort(letters, kind="stable"), kind="stable")
+    return [np.array(row, np.int64)[place] for row in sorted(rows)]
 
 
 def _allowed(elements: Collection[str], exclude: Collection[str]) -> torch.Tensor:

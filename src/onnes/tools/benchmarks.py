@@ -32,10 +32,10 @@ _TABLE: dict[str, tuple[str, tuple[str, ...]]] = {
     "substitution": ("onnes.propose.recall:benchmark_substitution", ("on_rows",)),
     "proposals": ("onnes.tools.proposals_benchmark:benchmark_proposals", ("on_rows",)),
     "search": ("onnes.tools.search_benchmark:benchmark_search", ("names", "seeds", "device", "on_rows")),
-    "csp": ("onnes.tools.csp_benchmark:benchmark_csp", ("model", "seeds", "on_rows")),
-    "perov-5": ("onnes.tools.csp_benchmark:benchmark_perov_5", ("model", "seeds", "on_rows")),
-    "generation": ("onnes.tools.generation_benchmark:benchmark_generation", ("model", "device", "on_rows")),
-    "guidance": ("onnes.tools.guidance_benchmark:benchmark_guidance", ("model", "device", "on_rows")),
+    "csp": ("onnes.tools.csp_benchmark:benchmark_csp", ("model", "count", "seeds", "on_rows")),
+    "perov-5": ("onnes.tools.csp_benchmark:benchmark_perov_5", ("model", "count", "seeds", "on_rows")),
+    "generation": ("onnes.tools.generation_benchmark:benchmark_generation", ("model", "count", "device", "on_rows")),
+    "guidance": ("onnes.tools.guidance_benchmark:benchmark_guidance", ("model", "count", "device", "on_rows")),
     "elasticity": (f"{_TRAINING}elasticity:benchmark_elasticity", ("names", "plots", "device", "on_rows")),
     "stability": (f"{_TRAINING}stability:benchmark_stability", ("plots", "device", "on_rows")),
     "phases": (f"{_TRAINING}phases:benchmark_phases", ("device", "on_rows")),
@@ -52,6 +52,7 @@ def run_benchmark(
     *,
     models: Sequence[str] | None = None,
     seeds: int = 1,
+    count: int | None = None,
     files: Sequence[str] | None = None,
     plots: Path | None = None,
     device: str = "cpu",
@@ -68,6 +69,8 @@ def run_benchmark(
         (``search``), a generator (``csp``, ``perov-5``, ``generation``, ``guidance``).
     seeds
         Ensembles trained from different seeds (``tc``, ``jarvis``), searches (``search``), samples (``csp``, ``perov-5``).
+    count
+        Crystals (``csp``, ``perov-5``, ``generation``, ``guidance``); each has its own default.
     files
         Crystals to measure the speed on (``predict``, ``speed``); the Alexandria training table by default.
     plots
@@ -91,6 +94,8 @@ def run_benchmark(
     given["models"] = tuple(models or ("fast",))
     if models:
         given["names"], given["model"] = tuple(models), models[0]
+    if count is not None:
+        given["count"] = count
     if "table" in taken:
         given["table"] = _crystals(files)
     chosen = {option: given[option] for option in taken if option in given}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from onnes.campaign.folder import Campaign
 from onnes.campaign.funnels import load_funnel
 from onnes.crystals.schema import is_open
-from onnes.errors import CrystalError
+from onnes.errors import ConfigError, CrystalError
 from onnes.flow.local import LocalEngine
 from onnes.tools.inputs import Crystals, as_table
 from onnes.tools.progress import Silent
@@ -61,6 +61,7 @@ def screen(
     funnel: str | Funnel = "default",
     min_tc_K: float | None = None,
     max_e_above_hull_eV_per_atom: float | None = None,
+    new: str | None = None,
     title: str | None = None,
     workers: int | None = None,
     device: str = "cpu",
@@ -82,6 +83,9 @@ def screen(
         Name of a shipped funnel, a TOML file, or a `Funnel`.
     min_tc_K, max_e_above_hull_eV_per_atom
         Instead of the bounds of the funnel's steps ``tc`` and ``near-hull``.
+    new
+        Keep only what the reference does not know: ``crystals`` (composition in this structure) or ``compositions`` (in any
+        structure). By default known ones are marked and stay.
     title
         Of the report.
     workers
@@ -111,6 +115,8 @@ def screen(
             changes["quick-tc"] = {"min": min_tc_K / 2}
     if max_e_above_hull_eV_per_atom is not None:
         changes["near-hull"] = {"max": max_e_above_hull_eV_per_atom}
+    if new is not None:
+        changes["identity"] = _new_only(new)
     steps = steps.with_settings(changes)
     steps.build()
     table = as_table(crystals)
@@ -126,6 +132,13 @@ def screen(
         with LocalEngine(workers) as local:
             campaign.run(local, watching, device=device)
     return report(campaign.folder, top=top)
+
+
+def _new_only(new: str) -> dict[str, Any]:
+    settings = {"crystals": "only_novel", "compositions": "only_new_compositions"}
+    if new not in settings:
+        raise ConfigError(f"new = {new!r} is not known; one of {', '.join(settings)}")
+    return {settings[new]: True}
 
 
 def discover(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 _VALIDATION_SOURCES = ("mp_structures", "epc_dft_alexandria")
 _VALIDATION_ROUNDS = 8
 _MANY_FREE = 9
+_STILL_ANY = 0.3
 _SPLITS = {
     "composition": "composition buckets int(md5(reduced_formula), 16) % 100: trained below 80, scored on 80-89",
     "published": "trained on the published training part, scored on the published validation part",
@@ -93,7 +95,7 @@ def train_generator_model(
     data = shown(chosen(data, recipe), recipe)
     start = load_generator(recipe.start) if recipe.start else None
     plain = [without_symmetry(one) for one in data.crystals] if recipe.symmetry and recipe.plain_share else []
-    library = (start.templates, start.keys, start.counts) if start else template_library(data.crystals)
+    library = (start.templates, start.keys, counts_of(data, start)) if start else template_library(data.crystals)
     crystals = pack([*data.crystals, *plain], library[1])
     weights = drawing_weights(data, recipe, with_plain=bool(plain))
     mean, std = (start.condition_mean, start.condition_std) if start else units(data)
@@ -150,6 +152,20 @@ def units(data: GeneratorData) -> tuple[torch.Tensor, torch.Tensor]:
     mean = [float(column.mean()) if len(column) else 0.0 for column in columns]
     std = [float(column.std()) or 1.0 if len(column) else 1.0 for column in columns]
     return torch.tensor(mean), torch.tensor(std)
+
+
+def counts_of(data: GeneratorData, start: GenerativeModel) -> torch.Tensor:
+    """How often each template of a trained generator shall be drawn after further training, shape (T,).
+
+    As often as it occurs among the crystals, but `_STILL_ANY` of the draws stay as they were: few crystals know few
+    templates.
+    """
+    own = Counter(one.template.key for one in data.crystals)
+    counts = torch.tensor([float(own[key]) for key in start.keys])
+    rest = start.counts / start.counts.sum()
+    if not counts.any():
+        return rest
+    return len(data) * ((1 - _STILL_ANY) * counts / counts.sum() + _STILL_ANY * rest)
 
 
 def shown(data: GeneratorData, recipe: GeneratorRecipe) -> GeneratorData:
