@@ -73,6 +73,7 @@ REINTERPRET = ("--method", "reinterpret", "--formula", "Nb3Sn", "--potential", "
         ("diffusion", ["--no-symmetry"], "symmetry", False),
         ("diffusion", ["--keep", "4h, lattice"], "keep", ("4h", "lattice")),
         ("diffusion", ["--target-tc", 20], "conditions", {"ln_tc": math.log(21)}),
+        ("diffusion", ["--target-formation-energy", -0.5], "conditions", {"formation_energy_eV_per_atom": -0.5}),
         ("diffusion", ["--space-group", 223], "space_group", 223),
         ("diffusion", ["--guidance", 2], "guidance", 2.0),
         ("diffusion", ["--generator", "mine"], "generator", "mine"),

@@ -81,6 +81,9 @@ class ProposalOptions:
     target_tc: Annotated[
         float | None, typer.Option(help="Ask the generator for crystals of this Tc (K; diffusion).")
     ] = None
+    target_formation_energy: Annotated[
+        float | None, typer.Option(help="Ask the generator for this formation energy (eV/atom; diffusion).")
+    ] = None
     guidance: Annotated[
         float | None, typer.Option(help="How strongly to ask (a factor: 1 as learned, more exaggerates; diffusion).")
     ] = None
@@ -154,8 +157,18 @@ class ProposalOptions:
             **{name: getattr(self, name) for name in same},
             "charge_balanced": self.charge_balanced or None,
             "symmetry": False if self.no_symmetry else None,
-            "conditions": None if self.target_tc is None else {"ln_tc": math.log1p(self.target_tc)},
+            "conditions": self._conditions() or None,
         }
+
+    def _conditions(self) -> dict[str, float]:
+        asked: dict[str, float] = {}
+        if self.target_tc is not None:
+            if self.target_tc < 0:
+                raise ConfigError(f"--target-tc {self.target_tc:g} K is below zero; give a temperature")
+            asked["ln_tc"] = math.log1p(self.target_tc)
+        if self.target_formation_energy is not None:
+            asked["formation_energy_eV_per_atom"] = self.target_formation_energy
+        return asked
 
 
 def with_proposal_options(command: Callable[..., None]) -> Callable[..., None]:
