@@ -5,9 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from onnes.crystals.known import known_table
+from onnes.crystals.schema import values
 from tests.cli.faces import one_line_error, onnes
 from tests.crystals.good import good_crystals, good_names
 from tests.crystals.malformed import write_malformed
+from tests.physics.references import reference
 
 LIGHT = """name = "light"
 [[stage]]
@@ -120,6 +123,45 @@ def test_gates_reject_with_reasons(call, few, tmp_path):
     assert [(s["id"], s["stage"], s["reason"]) for s in data["stopped"]] == [("a15-Nb3Sn", "size", "n_atoms = 8 > 3")]
 
 
+@pytest.fixture
+def against(tmp_path):
+    """A funnel whose first step is held against a reference that knows NbN, MgB2, and niobium as an fcc crystal."""
+    labels = [*values(known_table(["NbN", "MgB2", "Al"]), "prototype")]
+    phases = [("NbN", -9.0, "known-NbN"), ("MgB2", -5.0, "known-MgB2"), ("Nb", -10.0, "fcc-Nb")]
+    labels[2] = labels[2].replace("Al", "Nb")
+    reference(phases, prototypes=labels).save(tmp_path / "known.parquet")
+    path = tmp_path / "against.toml"
+    known = json.dumps(str(tmp_path / "known.parquet"))
+    path.write_text(f"name = 'against'\n[[stage]]\nuse = 'identity'\nreference = {known}\n", encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("words", "stopped"),
+    [
+        ([], {}),
+        (["--new", "crystals"], {"MgB2": "known = known-MgB2"}),
+        (["--new", "compositions"], {"MgB2": "known = known-MgB2", "bcc-Nb": "known = fcc-Nb"}),
+    ],
+)
+def test_only_what_is_new_is_kept_when_asked(call, few, against, tmp_path, words, stopped):
+    outcome = call("screen", few, "--out", tmp_path / "c", "--funnel", against, *words, "--json")
+    assert outcome.code == 0, outcome.err
+    data = json.loads(outcome.out)
+    assert {s["id"]: s["reason"] for s in data["stopped"]} == stopped
+    assert {s["id"] for s in data["survivors"]} == {"bcc-Nb", "MgB2", "a15-Nb3Sn"} - set(stopped)
+
+
+@pytest.mark.parametrize(
+    ("words", "left"), [([], ["NbN"]), (["--new", "crystals"], []), (["--new", "compositions"], [])]
+)
+def test_discover_keeps_only_what_is_new_when_asked(call, against, tmp_path, words, left):
+    asked = ("discover", "--elements", "Nb,N", "--prototypes", "B1", "--out", tmp_path / "c", "--funnel", against)
+    outcome = call(*asked, *words, "--json")
+    assert outcome.code == 0, outcome.err
+    assert [s["name"] for s in json.loads(outcome.out)["survivors"]] == left
+
+
 def test_another_request_in_the_same_folder_is_refused(call, few, funnel, tmp_path):
     assert call("screen", few, "--out", tmp_path / "c", "--funnel", funnel, "--quiet").code == 0
     outcome = call("screen", few, "--out", tmp_path / "c", "--funnel", funnel, "--quiet", "--seed", 3)
@@ -152,6 +194,14 @@ def test_other_faults_are_one_line(call, few, funnel, tmp_path):
     one_line_error(
         call("screen", few, "--out", tmp_path / "c", "--funnel", funnel, "--min-tc", 5, "--quiet"), "no step 'tc'"
     )
+    one_line_error(
+        call("screen", few, "--out", tmp_path / "c", "--funnel", funnel, "--new", "crystals", "--quiet"),
+        "no step 'identity'",
+    )
+    unknown = ("new = 'stars'", "one of crystals, compositions")
+    one_line_error(call("screen", few, "--out", tmp_path / "c", "--new", "stars", "--quiet"), *unknown)
+    proposed = ("discover", "--elements", "Nb,N", "--prototypes", "B1", "--out", tmp_path / "c", "--quiet")
+    one_line_error(call(*proposed, "--new", "stars"), *unknown)
     one_line_error(call("report", tmp_path / "nowhere"), "is no campaign")
     one_line_error(call("discover", "--out", tmp_path / "c", "--quiet"), "give either parents")
     assert not Path(tmp_path / "c").exists()

@@ -1,8 +1,12 @@
 import json
+import re
 
 import pytest
 
 import onnes.tools.doctor as doctor_module
+from onnes.tools import benchmarks
+from onnes.training.benchmarks.report import Benchmark
+from onnes.training.recipe import recipe_names
 from tests.cli.faces import one_line_error, onnes
 
 
@@ -73,3 +77,30 @@ def test_faults_are_one_line(call, words, fault, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     one_line_error(call(*words), fault)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_benchmark_passes_its_options_on_and_prints_the_numbers(call, monkeypatch, tmp_path):
+    given = {}
+
+    def run(what, **request):
+        given.update(request, what=what)
+        return Benchmark("Luck", ("figure",), [("1.0",)], [], {"luck": 1.0})
+
+    monkeypatch.setattr(benchmarks, "run_benchmark", run)
+    words = ("--model", "weights/mine", "-n", 7, "--seeds", 2, "--out", tmp_path / "luck.md", "--json")
+    outcome = call("benchmark", "csp", *words)
+    assert outcome.code == 0, outcome.err
+    assert json.loads(outcome.out) == {"luck": 1.0}
+    assert "| 1.0 |" in (tmp_path / "luck.md").read_text(encoding="utf-8")
+    asked = {"what": "csp", "models": ["weights/mine"], "count": 7, "seeds": 2, "device": "cpu"}
+    assert {name: given[name] for name in asked} == asked
+
+
+def test_help_names_every_benchmark_and_recipe(call):
+    offered = " ".join(call("benchmark", "--help").out.split())
+    for name in benchmarks.BENCHMARKS:
+        assert re.search(rf"\b{name}\b", offered), name
+    offered = " ".join(call("train", "--help").out.split())
+    for name in recipe_names():
+        if name != "spectrum":  # a template for one's own data
+            assert re.search(rf"\b{name}\b", offered), name

@@ -228,7 +228,9 @@ def free_parameters(
         min((_line(rotations, translations, positions[site]) for site in sites), key=lambda one: one.key)
         for sites in orbits
     ]
-    names = [(again.wyckoffs[sites[0]], int(numbers[sites[0]])) for sites in orbits]
+    # The letters of the first search: the second may move the origin once more, to another that is as good.
+    letters = dict(zip(found.mapping_std_prim, found.wyckoffs, strict=True))
+    names = [(letters[int(sites[0])], int(numbers[sites[0]])) for sites in orbits]
     order = sorted(range(len(orbits)), key=lambda i: (*names[i], lines[i].key))
     maps, shifts = np.zeros((len(numbers), 3, 3)), np.zeros((len(numbers), 3))
     n_free = np.zeros(len(orbits), np.int64)
@@ -251,8 +253,8 @@ def free_parameters(
     first_atoms = [int(orbits[place][0]) for place in order]
     cells = round(1 / abs(np.linalg.det(to_primitive)))
     counts = np.bincount(orbit_of_site) * cells
-    names = tuple(f"{count}{again.wyckoffs[first]}" for count, first in zip(counts, first_atoms, strict=True))
-    template = WyckoffTemplate(found.number, names, orbit_of_site, maps, shifts, n_free, to_primitive)
+    positions_of = tuple(f"{count}{letters[first]}" for count, first in zip(counts, first_atoms, strict=True))
+    template = WyckoffTemplate(found.number, positions_of, orbit_of_site, maps, shifts, n_free, to_primitive)
     return FreeParameters(template, numbers[first_atoms], lattice_parameters(conventional), coordinates)
 
 
@@ -270,7 +272,7 @@ class _Line:
     @property
     def key(self) -> tuple[float, ...]:
         distance = float(np.abs(self.rest).sum().round(4))
-        return (*self.axes.T.ravel(), distance, *(-self.rest).round(4), *self.own.round(5))
+        return (*self.axes.T.ravel(), distance, *(-self.rest).round(4), *(self.own.round(5) % 1.0))
 
 
 def _line(rotations: Floats, translations: Floats, position: Floats) -> _Line:
@@ -283,7 +285,7 @@ def _line(rotations: Floats, translations: Floats, position: Floats) -> _Line:
     found = []
     for moved in position + shifts:
         own = inverse @ moved
-        found.append(_Line(axes, own % 1.0, moved - axes @ own))
+        found.append(_Line(axes, own.round(9) % 1.0, moved - axes @ own))
     return min(found, key=lambda one: one.key)
 
 
@@ -303,8 +305,8 @@ def _axes(projector: tuple[float, ...]) -> Floats:
     """Whole-numbered axes (3, d) along which an atom may move; its stabiliser has this mean, nine numbers."""
     along = np.reshape(projector, (3, 3))
     rank = round(float(np.trace(along)))
-    if rank == 0:
-        return np.zeros((3, 0))
+    if rank in {0, 3}:
+        return np.eye(3)[:, :rank]
     inside = _CORNERS[np.abs(_CORNERS @ along.T - _CORNERS).max(1) < _WHOLE]
     for chosen in combinations(inside[:40], rank):
         axes = np.array(chosen, float).T

@@ -132,10 +132,16 @@ def diffusion_candidates(
     """
     if n < 1:
         raise ConfigError("n counts crystals; give 1 or more")
+    if keep and like is None:
+        raise ConfigError(f"there is no parent to keep {', '.join(keep)} of; give one")
     generator = load_generator(model)
     rng = np.random.default_rng(seed)
     if like is not None:
-        drafts = [_parent_draft(like, keep, formula)] * n
+        if space_group is not None or not symmetry:
+            raise ConfigError(
+                "a parent brings its own template; leave out the space group and the wish for no symmetry"
+            )
+        drafts = _parent_drafts(like, n, rng, keep, formula, max_atoms)
     elif symmetry:
         drafts = _template_drafts(generator, n, rng, formula, space_group, max_atoms)
     else:
@@ -171,7 +177,9 @@ def requested(
 ) -> pa.Table:
     """`diffusion_candidates` for several parents or formulas, ``limit`` crystals in all; each has its share."""
     jobs: list[dict[str, Any]] = [{"formula": formula} for formula in formulas] or [{}]
-    if parents is not None:
+    if parents is None:
+        jobs = [{**job, "keep": keep} for job in jobs]
+    else:
         rows = np.flatnonzero(is_open(parents)).tolist()
         jobs = [{**job, "like": parents.slice(row, 1), "keep": keep} for row in rows for job in jobs]
     sampler = SamplerSettings(guidance=guidance)
@@ -238,8 +246,8 @@ def _template_drafts(
         for index in np.flatnonzero(weights).tolist():
             orbits = generator.templates.is_orbit[index]
             counts = generator.templates.multiplicity[index][orbits].tolist()
-            letters = generator.templates.letters[index][orbits].numpy(force=True)
-            choices[index] = _in_order(assignments_of(counts, wanted), letters)
+            letters = generator.templates.letters[index][orbits].tolist()
+            choices[index] = assignments_of(counts, wanted, letters)
             if not choices[index]:
                 weights[index] = 0.0
     if not weights.any():
@@ -261,15 +269,24 @@ def _plain_drafts(
 ) -> list[Draft]:
     if formula is not None:
         wanted = _composition(formula)
-        units = max_atoms // sum(wanted.values())
-        if not units:
+        unit = sum(wanted.values())
+        if unit > max_atoms:
             raise ConfigError(f"{formula} has more than {max_atoms} atoms; raise max_atoms")
         one = np.repeat(sorted(wanted), [wanted[z] for z in sorted(wanted)])
-        return [_draft(plain_template(len(one)), one, -1) for _ in range(n)]
-    sizes = generator.templates.n_sites.numpy(force=True)
-    weights = np.where(sizes <= max_atoms, generator.counts.numpy(force=True), 0.0).astype(float)
-    drawn = rng.choice(sizes, n, p=weights / weights.sum()).tolist()
+        units = [size // unit for size in _drawn_sizes(generator, n, rng, max_atoms, unit)]
+        return [_draft(plain_template(unit * k), np.repeat(one, k), -1) for k in units]
+    drawn = _drawn_sizes(generator, n, rng, max_atoms, 1)
     return [_draft(plain_template(size), np.zeros(size, np.int64), -1) for size in drawn]
+
+
+def _drawn_sizes(generator: GenerativeModel, n: int, rng: np.random.Generator, max_atoms: int, unit: int) -> list[int]:
+    """Atoms of n cells, multiples of ``unit``, as often as they occur among the training crystals."""
+    sizes = np.arange(unit, max_atoms + 1, unit)
+    known = generator.templates.n_sites.numpy(force=True)
+    weights = np.bincount(known, generator.counts.numpy(force=True), minlength=max_atoms + 1)[sizes]
+    if not weights.any():
+        weights = np.ones(len(sizes))
+    return rng.choice(sizes, n, p=weights / weights.sum()).tolist()
 
 
 def _draft(template: WyckoffTemplate, numbers: Ints, index: int) -> Draft:
@@ -278,26 +295,37 @@ def _draft(template: WyckoffTemplate, numbers: Ints, index: int) -> Draft:
     return Draft(start, index, np.zeros(orbits, bool))
 
 
-def _parent_draft(like: pa.Table, keep: Collection[str], formula: str | None) -> Draft:
+def _parent_drafts(
+    like: pa.Table, n: int, rng: np.random.Generator, keep: Collection[str], formula: str | None, max_atoms: int
+) -> list[Draft]:
     if like.num_rows != 1:
         raise ConfigError(f"like takes one crystal, not {like.num_rows}")
+    name = like["id"][0].as_py()
     try:
         found = free_parameters(*CrystalBatch.from_table(like).crystal(0))
     except CrystalError as error:
-        raise ConfigError(f"crystal {like['id'][0].as_py()}: {error}") from error
+        raise ConfigError(f"crystal {name}: {error}") from error
     names = found.template.positions
     if unknown := set(keep) - {*names, "lattice", "elements"}:
         raise ConfigError(f"the crystal has no {sorted(unknown)[0]}; it has {', '.join(names)}, lattice, elements")
-    kept = np.array([name in keep for name in names])
+    if len(found.template.orbit_of_site) > max_atoms:
+        raise ConfigError(f"the primitive cell of {name} has more than {max_atoms} atoms; raise max_atoms")
+    kept = np.array([one in keep for one in names])
     elements = np.where(kept | ("elements" in keep), found.elements, 0)
+    if elements.max() >= N_ELEMENTS:
+        raise ConfigError(f"{name} has an element beyond plutonium, which the generator does not know")
+    choices = [elements]
     if formula is not None:
         counts = np.bincount(found.template.orbit_of_site).tolist()
-        fitting = [a for a in assignments_of(counts, _composition(formula)) if (a == elements)[elements > 0].all()]
-        if not fitting:
+        # What stays is told apart by where it is.
+        letters = [i if one else name for i, (one, name) in enumerate(zip(kept, names, strict=True))]
+        fitting = assignments_of(counts, _composition(formula), letters)
+        choices = [one for one in fitting if (one == elements)[elements > 0].all()]
+        if not choices:
             raise ConfigError(f"{formula} does not fit the positions {', '.join(names)} of the crystal")
-        elements = fitting[0]
-    start = FreeParameters(found.template, elements, found.lattice_parameters, found.coordinates)
-    return Draft(start, None, kept, "lattice" in keep)
+    drawn = [choices[i] for i in rng.integers(len(choices), size=n).tolist()]
+    starts = [FreeParameters(found.template, one, found.lattice_parameters, found.coordinates) for one in drawn]
+    return [Draft(start, None, kept, "lattice" in keep) for start in starts]
 
 
 def _composition(formula: str) -> dict[int, int]:
@@ -314,7 +342,9 @@ def _composition(formula: str) -> dict[int, int]:
     return wanted
 
 
-def assignments_of(multiplicities: Sequence[int], wanted: Mapping[int, int]) -> list[Ints]:
+def assignments_of(
+    multiplicities: Sequence[int], wanted: Mapping[int, int], letters: Sequence[object] | None = None
+) -> list[Ints]:
     """All ways to put elements on orbits so that the cell holds a whole number of formula units.
 
     Parameters
@@ -323,16 +353,23 @@ def assignments_of(multiplicities: Sequence[int], wanted: Mapping[int, int]) -> 
         Atoms of each orbit.
     wanted
         Atoms of each element, by atomic number, in one formula unit.
+    letters
+        Orbits of one letter are alike: they take elements by atomic number, the order in which the generator has learned them.
 
     Examples
     --------
     >>> [found.tolist() for found in assignments_of([1, 2, 1], {41: 1, 7: 1})]
     [[41, 7, 41], [7, 41, 7]]
+    >>> [found.tolist() for found in assignments_of([1, 1], {41: 1, 7: 1}, "aa")]
+    [[7, 41]]
     """
     total, unit = sum(multiplicities), sum(wanted.values())
     if total % unit:
         return []
     left = {z: count * (total // unit) for z, count in wanted.items()}
+    before = [None] * len(multiplicities)
+    if letters is not None:
+        before = [max((j for j in range(i) if letters[j] == letters[i]), default=None) for i in range(len(letters))]
     found: list[Ints] = []
     chosen: list[int] = []
 
@@ -342,8 +379,10 @@ def assignments_of(multiplicities: Sequence[int], wanted: Mapping[int, int]) -> 
         if orbit == len(multiplicities):
             found.append(np.array(chosen, np.int64))
             return
+        alike = before[orbit]
+        lowest = 0 if alike is None else chosen[alike]
         for z, count in list(left.items()):
-            if count >= multiplicities[orbit]:
+            if count >= multiplicities[orbit] and z >= lowest:
                 left[z] = count - multiplicities[orbit]
                 chosen.append(z)
                 place(orbit + 1)
@@ -352,13 +391,6 @@ def assignments_of(multiplicities: Sequence[int], wanted: Mapping[int, int]) -> 
 
     place(0)
     return found
-
-
-def _in_order(assignments: Sequence[Ints], letters: Ints) -> list[Ints]:
-    """Each assignment once, orbits of one letter by atomic number: the order in which the generator has learned them."""
-    rows = {tuple(one[np.lexsort((one, letters))].tolist()) for one in assignments}
-    place = np.argsort(np.argsort(letters, kind="stable"), kind="stable")
-    return [np.array(row, np.int64)[place] for row in sorted(rows)]
 
 
 def _allowed(elements: Collection[str], exclude: Collection[str]) -> torch.Tensor:

@@ -37,14 +37,23 @@ class TemplateGuesses:
         for one in known:
             self._groups[one.template.key].append(one)
 
-    def mean(self, template: FreeParameters) -> FreeParameters | None:
-        """Means of the lattice parameters and circular means of the coordinates; None for a template that is not known."""
+    def mean(self, template: FreeParameters, *, matched: bool = True) -> FreeParameters | None:
+        """Means of the lattice parameters and circular means of the coordinates; None for a template that is not known.
+
+        Parameters
+        ----------
+        template
+            Template and elements; its own parameters are not looked at.
+        matched
+            Match orbits by their elements; otherwise those of one letter are taken in their stored order.
+        """
         group = self._groups.get(template.template.key)
         if not group:
             return None
+        order = _order if matched else _stored_order
         lattice = np.mean([one.lattice_parameters for one in group], axis=0)
-        turns = np.exp(2j * np.pi * np.array([one.coordinates[_order(one)] for one in group])).mean(0)
-        return _with(template, lattice, np.angle(turns) / (2 * np.pi) % 1.0)
+        turns = np.exp(2j * np.pi * np.array([one.coordinates[order(one)] for one in group])).mean(0)
+        return _with(template, lattice, np.angle(turns) / (2 * np.pi) % 1.0, order(template))
 
     def nearest(self, template: FreeParameters) -> FreeParameters | None:
         """Parameters of the crystal whose elements are the most alike, orbit by orbit: substitution in a known crystal."""
@@ -56,13 +65,18 @@ class TemplateGuesses:
         distances = np.nan_to_num(element_distances()[own, others], posinf=10.0).mean(1)
         patterns = (others[:, :, None] == others[:, None]) != (own[:, None] == own)
         best = group[int((distances + _OTHER_PATTERN * patterns.sum((1, 2)) / 2).argmin())]
-        return _with(template, best.lattice_parameters, best.coordinates[_order(best)])
+        return _with(template, best.lattice_parameters, best.coordinates[_order(best)], _order(template))
 
 
-def _with(template: FreeParameters, lattice: Floats, ordered: Floats) -> FreeParameters:
+def _with(template: FreeParameters, lattice: Floats, ordered: Floats, order: Ints) -> FreeParameters:
     coordinates = np.zeros_like(template.coordinates)
-    coordinates[_order(template)] = ordered
+    coordinates[order] = ordered
     return FreeParameters(template.template, template.elements, lattice, coordinates)
+
+
+def _stored_order(one: FreeParameters) -> Ints:
+    names = one.template.positions
+    return np.array(sorted(range(len(names)), key=names.__getitem__), np.int64)
 
 
 def _order(one: FreeParameters) -> Ints:

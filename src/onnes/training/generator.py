@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
 
+from onnes.errors import ConfigError
 from onnes.models.generation.denoiser import Denoiser, DenoiserSettings
 from onnes.models.generation.noise import signal, slope_norm, spread, wrapped_slope
 
@@ -92,9 +95,18 @@ def with_noise(
     return NoisyBatch(noisy, t, hidden, alpha * noise - sigma * scaled, slope)
 
 
-def losses(network: Denoiser, clean: PackedCrystals, batch: NoisyBatch, conditions: Tensor | None) -> dict[str, Tensor]:
-    """Losses of lattice, coordinates and elements, each the mean over what there is of it."""
-    out = network(batch.noisy, batch.t, conditions)
+def losses(
+    network: Denoiser,
+    clean: PackedCrystals,
+    batch: NoisyBatch,
+    conditions: Tensor | None,
+    counts: Tensor | None = None,
+) -> dict[str, Tensor]:
+    """Losses of lattice, coordinates and elements, each the mean over what there is of it.
+
+    ``counts`` as in `onnes.models.generation.denoiser.Denoiser.recall`, for training crystals.
+    """
+    out = network(batch.noisy, batch.t, conditions, network.recall(clean, counts))
     free, coordinates = clean.lattice_free, clean.is_free
     lattice = ((out.lattice - batch.lattice) ** 2)[free].mean()
     # A batch of crystals without a free coordinate has nothing to learn here.
@@ -129,7 +141,8 @@ def train_generator(
     network
         Where to start; a new one by default.
     checkpoint
-        File that the state is written to, and read from if it exists: an interrupted training goes on.
+        File that the state is written to, and read from if it exists: an interrupted training goes on. One of another
+        training raises ConfigError.
     save_every
         Steps between two checkpoints.
     on_step
@@ -144,11 +157,14 @@ def train_generator(
     torch.manual_seed(settings.seed)
     model = copy.deepcopy(network) if network else Denoiser(settings.network)
     model.low_precision = settings.low_precision
+    counts = None
     if network is None:
         model.set_scale(crystals)
+        counts = model.remember(crystals)
     mean = copy.deepcopy(model)
     optimizer = torch.optim.AdamW(model.parameters(), lr=settings.learning_rate, weight_decay=1e-3, fused=True)
-    done = _restored(checkpoint, model, mean, optimizer)
+    mark = _mark(crystals, conditions, weights, settings, network)
+    done = _restored(checkpoint, mark, model, mean, optimizer)
     sizes = crystals.n_sites
     while done < settings.steps:
         # Each step has its own random numbers, so that a training that goes on sees the same batches.
@@ -162,7 +178,7 @@ def train_generator(
         asked = conditions[rows].clone()
         asked[torch.rand(len(rows), generator=generator) < settings.condition_drop] = torch.nan
         noisy = with_noise(model, clean, generator, element_share=settings.element_share)
-        found = losses(model, clean, noisy, asked)
+        found = losses(model, clean, noisy, asked, counts)
         loss = settings.lattice_weight * found["lattice"] + found["slope"] + settings.element_weight * found["elements"]
         optimizer.zero_grad()
         loss.backward()
@@ -173,7 +189,7 @@ def train_generator(
         if on_step:
             on_step(done, {name: value.item() for name, value in found.items()})
         if checkpoint is not None and (done % save_every == 0 or done == settings.steps):
-            _keep(checkpoint, model, mean, optimizer, done)
+            _keep(checkpoint, mark, model, mean, optimizer, done)
     mean.low_precision = False
     return mean.eval()
 
@@ -198,17 +214,38 @@ def _average(mean: nn.Module, model: nn.Module, decay: float) -> None:
             kept.lerp_(new, 1 - decay)
 
 
-def _keep(path: Path, model: nn.Module, mean: nn.Module, optimizer: torch.optim.Optimizer, done: int) -> None:
+def _mark(
+    crystals: PackedCrystals, conditions: Tensor, weights: Tensor, settings: GeneratorSettings, start: Denoiser | None
+) -> str:
+    """Tells apart trainings of other data, settings or beginnings."""
+    digest = hashlib.sha256(settings.model_dump_json().encode())
+    arrays = [crystals.lattice, crystals.coordinates, crystals.elements, crystals.template, conditions, weights]
+    for array in (*arrays, *(start.parameters() if start else ())):
+        digest.update(np.ascontiguousarray(array.numpy(force=True)).tobytes())
+    return digest.hexdigest()
+
+
+def _keep(
+    path: Path, mark: str, model: nn.Module, mean: nn.Module, optimizer: torch.optim.Optimizer, done: int
+) -> None:
     temporary = path.with_suffix(".tmp")
-    state = {"model": model.state_dict(), "mean": mean.state_dict(), "optimizer": optimizer.state_dict(), "done": done}
+    state = {
+        "mark": mark,
+        "model": model.state_dict(),
+        "mean": mean.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "done": done,
+    }
     torch.save(state, temporary)
     temporary.replace(path)
 
 
-def _restored(path: Path | None, model: nn.Module, mean: nn.Module, optimizer: torch.optim.Optimizer) -> int:
+def _restored(path: Path | None, mark: str, model: nn.Module, mean: nn.Module, optimizer: torch.optim.Optimizer) -> int:
     if path is None or not path.exists():
         return 0
     state = torch.load(path, weights_only=True)
+    if state.get("mark") != mark:
+        raise ConfigError(f"{path} is of another training (data, settings or start); delete it, or give another folder")
     model.load_state_dict(state["model"])
     mean.load_state_dict(state["mean"])
     optimizer.load_state_dict(state["optimizer"])

@@ -105,7 +105,7 @@ def generator_data(
     ids: list[str] = []
     formulas: list[str] = []
     conditions: list[tuple[float, float]] = []
-    seen: set[str] = set()
+    seen: dict[str, int] = {}
     failed = 0
     for name in sources:
         table = _usable(_part(read_data(name), buckets, part), max_atoms).slice(0, rows)
@@ -117,8 +117,12 @@ def generator_data(
                 failed += 1
                 continue
             key = _key(found)
-            if key not in seen and found.elements.max() < N_ELEMENTS:
-                seen.add(key)
+            if key in seen:
+                # The same crystal again, perhaps with a property that the first file does not have.
+                first = seen[key]
+                conditions[first] = tuple(np.where(np.isnan(conditions[first]), known[i], conditions[first]).tolist())
+            elif found.elements.max() < N_ELEMENTS:
+                seen[key] = len(crystals)
                 crystals.append(found)
                 ids.append(f"{name}:{own}")
                 formulas.append(formula)
@@ -151,7 +155,7 @@ def _known(table: pa.Table) -> list[tuple[float, float]]:
 
 
 def _key(found: FreeParameters) -> str:
-    """Equal for the same crystal in two data files: template, elements, volume within 10 %."""
+    """Equal for the same crystal in two data files: template, elements, and volume in steps of a sixth."""
     pairs = sorted(zip(found.template.positions, found.elements.tolist(), strict=True))
     return hashlib.sha256(
         f"{found.template.space_group} {pairs} {found.lattice_parameters[5]:.1f}".encode()
@@ -168,7 +172,7 @@ def without_symmetry(one: FreeParameters) -> FreeParameters:
     cell = np.array(moyopy.niggli_reduce(lattice.tolist())[0])
     moved = (frac @ lattice @ np.linalg.inv(cell)) % 1.0
     # As with orbits: the order of like atoms is that of their coordinates.
-    order = np.lexsort((*moved.round(4).T[::-1], numbers))
+    order = np.lexsort((*(moved.round(4) % 1.0).T[::-1], numbers))
     moved, numbers = moved[order], numbers[order]
     n = len(numbers)
     template = WyckoffTemplate(

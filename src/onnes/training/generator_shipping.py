@@ -46,7 +46,7 @@ _NAMES = {
 
 @dataclass(frozen=True)
 class GeneratorScore:
-    """Losses on crystals of the validation buckets, each the mean over random times.
+    """Losses on crystals of the validation part, each the mean over random times.
 
     Attributes
     ----------
@@ -196,12 +196,10 @@ def score_generator(network: Denoiser, keys: Sequence[str], recipe: GeneratorRec
     crystals = pack(data.crystals, keys)
     generator = torch.Generator().manual_seed(0)
     sums: dict[str, float] = {}
-    batches = 0
     with torch.no_grad():
         for _ in range(_VALIDATION_ROUNDS):
             for rows in crystals.n_sites.argsort(stable=True).split(256):
                 clean = crystals.take(rows)
                 found = losses(network, clean, with_noise(network, clean, generator, element_share=0.5), None)
-                sums = {name: sums.get(name, 0.0) + float(value) for name, value in found.items()}
-                batches += 1
-    return GeneratorScore(len(data), **{name: value / batches for name, value in sums.items()})
+                sums = {name: sums.get(name, 0.0) + len(rows) * float(value) for name, value in found.items()}
+    return GeneratorScore(len(data), **{name: value / (_VALIDATION_ROUNDS * len(data)) for name, value in sums.items()})

@@ -32,6 +32,10 @@ class DenoiserSettings(BaseModel):
     waves: int = Field(default=6, ge=1, description="frequencies in which coordinates are written")
     radial: int = Field(default=16, ge=2, description="Gaussians in which distances are written")
     reach: float = Field(default=3.0, gt=0, description="distances seen, in sums of the two covalent radii")
+    memory: int = Field(
+        default=3, ge=1, description="frequencies in which the coordinates of a template are remembered"
+    )
+    max_orbits: int = Field(default=12, ge=1, description="of a template that is remembered")
     templates: int = Field(default=0, ge=0, description="templates that are told apart, besides those not seen")
     conditions: tuple[str, ...] = Field(default=(), description="properties that generation can be asked for")
 
@@ -45,7 +49,7 @@ class Denoised:
     lattice
         v = alpha noise - sigma signal of the scaled lattice parameters (Salimans and Ho, ICLR 2022), shape (B, 6).
     slope
-        Slope of the density of the free coordinates over its root mean square, shape (B, O, 3).
+        Minus the slope of the logarithm of the density of the free coordinates, over its root mean square, (B, O, 3).
     elements
         Logits of the atomic numbers, shape (B, O, `N_ELEMENTS`).
     """
@@ -59,8 +63,11 @@ class Denoiser(nn.Module):
     """Message passing over all pairs of atoms of the primitive cell.
 
     What a pair sees of its distance: the fractional difference in waves, so that periodicity is exact, and the distances of
-    the nearest images over the sum of the covalent radii. What an orbit gives back: the mean over its atoms of vectors along
-    the pairs, in the free coordinates of the orbit. So the output has the symmetry of the template.
+    the nearest images over the sum of the covalent radii. What an orbit gives back, in its free coordinates: the mean over its
+    atoms of vectors along the pairs, and waves of its own coordinates.
+
+    What is known of a template before training: the mean waves of the coordinates of its orbits over the training crystals, that
+    is the first Fourier coefficients of their density (`memory`).
     """
 
     def __init__(self, settings: DenoiserSettings | None = None) -> None:
@@ -77,7 +84,8 @@ class Denoiser(nn.Module):
         self.start = nn.Sequential(
             nn.LayerNorm(width), nn.Linear(width, 2 * width), nn.SiLU(), nn.Linear(2 * width, width)
         )
-        self.site = nn.Linear(5 + 9 * waves, width)
+        recalled = 6 * settings.memory
+        self.site = nn.Linear(5 + 9 * waves + 2 * recalled, width)
         self.phase = nn.Linear(width, 6 * waves)
         self.cell = nn.Linear(12 + 1, width)
         self.time = nn.Sequential(nn.Linear(32, width), nn.SiLU(), nn.Linear(width, width))
@@ -86,15 +94,19 @@ class Denoiser(nn.Module):
         self.layers = nn.ModuleList(_Layer(width, edge) for _ in range(settings.layers))
         self.norm = nn.LayerNorm(width)
         self.pair = nn.Sequential(nn.Linear(2 * width + edge, width), nn.SiLU(), nn.Linear(width, radial + waves))
-        self.slope = nn.Linear(width, 3 + 6 * waves)
+        self.slope = nn.Linear(width, 3 + 6 * waves + recalled)
         self.lattice = nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, 6))
         self.lattice_mean: Tensor
         self.lattice_std: Tensor
+        self.memory: Tensor
+        self.register_buffer("memory", torch.zeros(settings.templates + 1, settings.max_orbits, 3, 2 * settings.memory))
         self.register_buffer("lattice_mean", torch.zeros(6))
         self.register_buffer("lattice_std", torch.ones(6))
         self.logits = nn.Linear(width, N_ELEMENTS)
 
-    def forward(self, noisy: PackedCrystals, t: Tensor, conditions: Tensor | None = None) -> Denoised:
+    def forward(
+        self, noisy: PackedCrystals, t: Tensor, conditions: Tensor | None = None, memory: Tensor | None = None
+    ) -> Denoised:
         """Take the noise off.
 
         Parameters
@@ -105,15 +117,19 @@ class Denoiser(nn.Module):
             Time, 0 without noise, 1 all noise; shape (B,).
         conditions
             Properties asked for, in their normalised units, NaN where nothing is asked; shape (B, C).
+        memory
+            What is remembered of the templates, (B, O, 3, 2 M); by default what `recall` gives.
         """
         edge, directions, waves = self._pairs(noisy)
-        h = self._nodes(noisy, t, conditions)
+        memory = self.recall(noisy) if memory is None else memory
+        recalled = self._recalled(noisy, memory)
+        h = self._nodes(noisy, t, conditions, torch.cat([recalled, memory.flatten(2)], -1))
         mask = (noisy.is_site[:, :, None] & noisy.is_site[:, None, :]).to(h.dtype)
         with torch.autocast(h.device.type, torch.bfloat16, enabled=self.low_precision):
             for layer in self.layers:
                 h = layer(h, edge, mask)
         h = self.norm(h)
-        return self._output(noisy, h, edge, directions, waves, mask)
+        return self._output(noisy, h, edge, directions, waves, recalled, mask)
 
     def set_scale(self, crystals: PackedCrystals) -> None:
         """Take the units of the lattice parameters, mean and spread where they are free, from training crystals."""
@@ -124,6 +140,48 @@ class Denoiser(nn.Module):
         self.lattice_mean.copy_(mean)
         self.lattice_std.copy_(std.clamp(min=1e-3))
 
+    def remember(self, crystals: PackedCrystals) -> Tensor:
+        """Take the mean waves of each template's coordinates from training crystals; returns crystals of each, (T + 1,)."""
+        waves = self._remembered_waves(crystals)
+        sums = torch.zeros_like(self.memory)
+        sums[:, : waves.shape[1]].index_add_(0, crystals.template, waves)
+        counts = torch.bincount(crystals.template, minlength=len(sums)).to(sums.dtype)
+        self.memory.copy_(sums / counts.clamp(min=1)[:, None, None, None])
+        self.memory[0] = 0
+        return counts
+
+    def recall(self, crystals: PackedCrystals, counts: Tensor | None = None) -> Tensor:
+        """What is remembered of the crystals' templates, shape (B, O, 3, 2 M).
+
+        Parameters
+        ----------
+        crystals
+            B crystals.
+        counts
+            Training crystals of each template: the crystals are among those, and are left out of the means.
+        """
+        orbits = crystals.elements.shape[1]
+        found = self.memory[crystals.template][:, :orbits]
+        if orbits > found.shape[1]:
+            found = nn.functional.pad(found, (0, 0, 0, 0, 0, orbits - found.shape[1]))
+        if counts is None:
+            return found
+        own = nn.functional.pad(waves := self._remembered_waves(crystals), (0, 0, 0, 0, 0, orbits - waves.shape[1]))
+        n = counts[crystals.template][:, None, None, None]
+        known = (n > 1) & (crystals.template > 0)[:, None, None, None]
+        return torch.where(known, (n * found - own) / (n - 1).clamp(min=1), 0.0)
+
+    def _remembered_waves(self, crystals: PackedCrystals) -> Tensor:
+        first = slice(0, self.settings.max_orbits)
+        waves = self._waves(crystals.coordinates[:, first], self.settings.memory)
+        return waves * crystals.is_free[:, first, :, None]
+
+    def _recalled(self, noisy: PackedCrystals, memory: Tensor) -> Tensor:
+        """Mean sine and cosine of the distance from where the orbits of the template were, shape (B, O, 6 M)."""
+        sines, cosines = self._waves(noisy.coordinates, self.settings.memory).chunk(2, -1)
+        sine, cosine = memory.chunk(2, -1)
+        return torch.cat([sines * cosine - cosines * sine, cosines * cosine + sines * sine], -1).flatten(2)
+
     def scaled(self, crystals: PackedCrystals) -> Tensor:
         """Lattice parameters in units of their spread, zero where the group fixes them; shape (B, 6)."""
         return torch.where(crystals.lattice_free, (crystals.lattice - self.lattice_mean) / self.lattice_std, 0.0)
@@ -132,17 +190,18 @@ class Denoiser(nn.Module):
         """Lattice parameters of scaled ones; fixed ones as in the crystals."""
         return torch.where(crystals.lattice_free, scaled * self.lattice_std + self.lattice_mean, crystals.lattice)
 
-    def _waves(self, coordinates: Tensor) -> Tensor:
-        """Sines and cosines of coordinates, one more dimension of 2 W."""
-        steps = torch.arange(1, self.settings.waves + 1, device=coordinates.device)
+    def _waves(self, coordinates: Tensor, count: int) -> Tensor:
+        """Sines and cosines of coordinates, one more dimension of 2 ``count``."""
+        steps = torch.arange(1, count + 1, device=coordinates.device)
         angles = 2 * torch.pi * coordinates[..., None] * steps
         return torch.cat([torch.sin(angles), torch.cos(angles)], -1)
 
-    def _nodes(self, noisy: PackedCrystals, t: Tensor, conditions: Tensor | None) -> Tensor:
+    def _nodes(self, noisy: PackedCrystals, t: Tensor, conditions: Tensor | None, recalled: Tensor) -> Tensor:
         index, width = noisy.orbit_of_site, self.settings.width
         own = noisy.coordinates.gather(1, index[..., None].expand(-1, -1, 3))
         free = noisy.is_free.gather(1, index[..., None].expand(-1, -1, 3)).to(own.dtype)
-        waves = self._waves(own) * free[..., None]
+        waves = self._waves(own, self.settings.waves) * free[..., None]
+        recalled = recalled.gather(1, index[..., None].expand(-1, -1, recalled.shape[-1]))
         count = noisy.multiplicity.gather(1, index).clamp(min=1).log()[..., None]
         total = noisy.n_sites.log()[:, None, None].expand_as(count)
         cell = self.cell(
@@ -164,7 +223,7 @@ class Denoiser(nn.Module):
         # What is known of an orbit besides its position decides the phase: where the wave of its position has its zero.
         shifted = waves * self.phase(h).unflatten(-1, (3, -1))
         shifted = shifted[..., : self.settings.waves] + shifted[..., self.settings.waves :]
-        h = h + self.site(torch.cat([free, count, total, waves.flatten(2), shifted.flatten(2)], -1))
+        h = h + self.site(torch.cat([free, count, total, waves.flatten(2), shifted.flatten(2), recalled], -1))
         # Position, letter, group and elements are multiplied with each other here, before atoms meet.
         return h + self.start(h)
 
@@ -188,13 +247,23 @@ class Denoiser(nn.Module):
             own = torch.eye(apart.shape[1], device=apart.device, dtype=torch.bool)[None, :, :, None] & (lengths < 1e-3)
             shells = torch.exp(-0.5 * ((lengths[..., None] - centres) / step) ** 2)
             shells = shells.masked_fill(own[..., None], 0.0)
-            directions = torch.einsum("bijmr,bijmx->bijrx", shells, near / lengths.clamp(min=0.2)[..., None])
+            # In fractions of the cell, as free coordinates are, of a length that the size of the cell does not change.
+            inverse = torch.linalg.inv(cells) * torch.linalg.det(cells).abs()[:, None, None] ** (1 / 3)
+            along = (near / lengths.clamp(min=0.2)[..., None]) @ inverse[:, None, None]
+            directions = torch.einsum("bijmr,bijmx->bijrx", shells, along)
             shortest = lengths.masked_fill(own, settings.reach).amin(-1, keepdim=True)
             edge = torch.cat([sines.flatten(3), cosines.flatten(3), shells.sum(3), shortest / settings.reach], -1)
         return edge, directions, sines
 
     def _output(
-        self, noisy: PackedCrystals, h: Tensor, edge: Tensor, directions: Tensor, waves: Tensor, mask: Tensor
+        self,
+        noisy: PackedCrystals,
+        h: Tensor,
+        edge: Tensor,
+        directions: Tensor,
+        waves: Tensor,
+        recalled: Tensor,
+        mask: Tensor,
     ) -> Denoised:
         n = h.shape[1]
         ends = torch.cat([h[:, :, None].expand(-1, -1, n, -1), h[:, None].expand(-1, n, -1, -1), edge], -1)
@@ -205,8 +274,10 @@ class Denoiser(nn.Module):
         vectors = torch.einsum("bijr,bijrx->bix", along, directions) + torch.einsum("bijw,bijwx->bix", odd, waves)
         sites = noisy.is_site.to(h.dtype)
         orbits = _orbit_mean(h * sites[..., None], noisy)
-        constant, waved = self.slope(orbits).split([3, 6 * self.settings.waves], -1)
-        own = (waved.unflatten(-1, (3, -1)) * self._waves(noisy.coordinates)).sum(-1)
+        count, known = 6 * self.settings.waves, recalled.shape[-1]
+        constant, waved, trust = self.slope(orbits).split([3, count, known], -1)
+        own = (waved.unflatten(-1, (3, -1)) * self._waves(noisy.coordinates, self.settings.waves)).sum(-1)
+        own = own + (trust * recalled).unflatten(-1, (3, -1)).sum(-1)
         slope = (noisy.to_orbits(vectors) + constant + own) * noisy.is_free
         pooled = (h * sites[..., None]).sum(1) / sites.sum(1, keepdim=True)
         return Denoised(self.lattice(pooled) * noisy.lattice_free, slope, self.logits(orbits))

@@ -13,7 +13,7 @@ from onnes.crystals.free_parameters import WyckoffTemplate
 from onnes.errors import ModelError
 from onnes.models.generation.denoiser import Denoiser, DenoiserSettings
 from onnes.models.generation.packed import LETTERS, PackedCrystals, pack
-from onnes.models.weights import load_weights, weight_names
+from onnes.models.weights import load_weights, weight_names, weights_sha256
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -146,7 +146,6 @@ def template_library(crystals: Sequence[FreeParameters]) -> tuple[PackedCrystals
     return pack(chosen, keys), tuple(keys), torch.tensor([float(len(groups[key])) for key in keys])
 
 
-@lru_cache(maxsize=2)
 def load_generator(name: str = DEFAULT_GENERATOR) -> GenerativeModel:
     """Read a generator: a shipped name, or a folder.
 
@@ -160,6 +159,12 @@ def load_generator(name: str = DEFAULT_GENERATOR) -> GenerativeModel:
             "no generator is shipped with this version; train one with `onnes train generator --out weights/generator` "
             "(two hours, needs the training data) and name its folder"
         )
+    return _read(name, weights_sha256(name))
+
+
+@lru_cache(maxsize=2)
+def _read(name: str, sha256: str) -> GenerativeModel:
+    """The sha256 tells weights that were written again in the same folder from the old ones."""
     weights = load_weights(name)
     if weights.config.get("kind") != KIND:
         raise ModelError(f"weights {name!r} are no generator; train one with `onnes train generator`")
@@ -169,7 +174,7 @@ def load_generator(name: str = DEFAULT_GENERATOR) -> GenerativeModel:
     arrays = {k.removeprefix("templates."): v for k, v in weights.tensors.items() if k.startswith("templates.")}
     return GenerativeModel(
         name,
-        weights.sha256,
+        sha256,
         network.eval(),
         _unpacked(arrays),
         tuple(weights.config["keys"]),

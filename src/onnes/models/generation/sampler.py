@@ -10,6 +10,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 
 from onnes.models.generation.denoiser import Denoised
+from onnes.models.generation.elements import N_ELEMENTS
 from onnes.models.generation.noise import signal, slope_norm, spread
 
 if TYPE_CHECKING:
@@ -209,10 +210,28 @@ def _revealed(
         return state.elements
     logits = out.elements / settings.element_temperature
     logits[..., 0] = -torch.inf
-    if fixed.elements is not None:
-        logits = logits.masked_fill(~fixed.elements, -torch.inf)
+    allowed = _in_order(state) if fixed.elements is None else fixed.elements & _in_order(state)
+    # Where nothing would be left, the order gives way.
+    none = ~allowed[..., 1:].any(-1, keepdim=True)
+    logits = logits.masked_fill(~(allowed | (none if fixed.elements is None else none & fixed.elements)), -torch.inf)
     # The Gumbel trick draws from all distributions at once.
     uniform = torch.rand(logits.shape, generator=generator).clamp(1e-12, 1 - 1e-7)
     drawn = (logits - torch.log(-torch.log(uniform))).argmax(-1)
     chosen = torch.rand(unknown.shape, generator=generator) < (now - after) / now
-    return torch.where(unknown & chosen, drawn, state.elements)
+    found = torch.where(unknown & chosen, drawn, state.elements)
+    if after == 0:
+        return found
+    # Two that were drawn together may be out of order; they wait.
+    proper = _in_order(state.moved(state.lattice, state.coordinates, found)).gather(-1, found[..., None])[..., 0]
+    return torch.where(unknown & ~proper, 0, found)
+
+
+def _in_order(state: PackedCrystals) -> Tensor:
+    """Elements that each orbit may take so that orbits of one letter are sorted by atomic number, (B, O, `N_ELEMENTS`)."""
+    orbits = torch.arange(state.elements.shape[1])
+    like = (state.letters[:, :, None] == state.letters[:, None]) & state.is_orbit[:, None]
+    known = like & (state.elements > 0)[:, None]  # [b, o, p]: p is like o, and its element is known
+    lower = torch.where(known & (orbits[None, :] < orbits[:, None]), state.elements[:, None], 0).amax(-1)
+    upper = torch.where(known & (orbits[None, :] > orbits[:, None]), state.elements[:, None], N_ELEMENTS).amin(-1)
+    numbers = torch.arange(N_ELEMENTS)
+    return (numbers >= lower[..., None]) & (numbers <= upper[..., None])
