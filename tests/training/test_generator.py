@@ -12,6 +12,7 @@ from onnes.crystals.known import known_crystal
 from onnes.models.generation.denoiser import Denoiser, DenoiserSettings
 from onnes.models.generation.generative_model import GenerativeModel, load_generator, template_library
 from onnes.models.generation.packed import pack
+from onnes.models.generation.structure_types import structure_types
 from onnes.training.generator import GeneratorSettings, losses, train_generator, with_noise
 from onnes.training.generator_data import SOURCES, GeneratorData, generator_data, in_units, without_symmetry
 from onnes.training.generator_shipping import chosen, counts_of, drawing_weights, shown, train_generator_model, units
@@ -136,7 +137,9 @@ def start(crystals):
     """A generator that knows five templates, two of them from several crystals."""
     seen = [*crystals[:3], crystals[0], *crystals[4:6], *[crystals[4]] * 3]
     network = Denoiser(SMALL.network)
-    return GenerativeModel("start", "", network, *template_library(seen), torch.zeros(1), torch.ones(1))
+    library = template_library(seen)
+    types, _ = structure_types(pack(seen, library[1]))
+    return GenerativeModel("start", "", network, *library, types, torch.zeros(1), torch.ones(1))
 
 
 def test_further_training_draws_own_templates_seven_times_in_ten(crystals, start):

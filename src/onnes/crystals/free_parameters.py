@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import moyopy
 import numpy as np
 
+from onnes.crystals.electronegativity import electronegativity_places
 from onnes.crystals.symmetry import SYMPREC_A
 from onnes.errors import CrystalError
 
@@ -230,7 +231,8 @@ def free_parameters(
     ]
     # The letters of the first search: the second may move the origin once more, to another that is as good.
     letters = dict(zip(found.mapping_std_prim, found.wyckoffs, strict=True))
-    names = [(letters[int(sites[0])], int(numbers[sites[0]])) for sites in orbits]
+    places = electronegativity_places()[numbers]
+    names = [(letters[int(sites[0])], int(places[sites[0]])) for sites in orbits]
     order = sorted(range(len(orbits)), key=lambda i: (*names[i], lines[i].key))
     maps, shifts = np.zeros((len(numbers), 3, 3)), np.zeros((len(numbers), 3))
     n_free = np.zeros(len(orbits), np.int64)

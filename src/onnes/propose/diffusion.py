@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from onnes.crystals.batch import CrystalBatch
+from onnes.crystals.electronegativity import electronegativity_places
 from onnes.crystals.free_parameters import FreeParameters, WyckoffTemplate, free_parameters
 from onnes.crystals.schema import concat, is_open
 from onnes.errors import ConfigError, CrystalError
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from pymatgen.core import Structure
 
     from onnes.models.generation.generative_model import GenerativeModel
+    from onnes.models.generation.packed import PackedCrystals
 
     Ints = NDArray[np.int64]
 
@@ -272,7 +274,8 @@ def _plain_drafts(
         unit = sum(wanted.values())
         if unit > max_atoms:
             raise ConfigError(f"{formula} has more than {max_atoms} atoms; raise max_atoms")
-        one = np.repeat(sorted(wanted), [wanted[z] for z in sorted(wanted)])
+        ordered = sorted(wanted, key=electronegativity_places().__getitem__)
+        one = np.repeat(ordered, [wanted[z] for z in ordered])
         units = [size // unit for size in _drawn_sizes(generator, n, rng, max_atoms, unit)]
         return [_draft(plain_template(unit * k), np.repeat(one, k), -1) for k in units]
     drawn = _drawn_sizes(generator, n, rng, max_atoms, 1)
@@ -354,19 +357,21 @@ def assignments_of(
     wanted
         Atoms of each element, by atomic number, in one formula unit.
     letters
-        Orbits of one letter are alike: they take elements by atomic number, the order in which the generator has learned them.
+        Orbits of one letter are alike: they take elements by electronegativity, the order in which the generator has learned
+        them.
 
     Examples
     --------
     >>> [found.tolist() for found in assignments_of([1, 2, 1], {41: 1, 7: 1})]
     [[41, 7, 41], [7, 41, 7]]
     >>> [found.tolist() for found in assignments_of([1, 1], {41: 1, 7: 1}, "aa")]
-    [[7, 41]]
+    [[41, 7]]
     """
     total, unit = sum(multiplicities), sum(wanted.values())
     if total % unit:
         return []
     left = {z: count * (total // unit) for z, count in wanted.items()}
+    places = electronegativity_places()
     before = [None] * len(multiplicities)
     if letters is not None:
         before = [max((j for j in range(i) if letters[j] == letters[i]), default=None) for i in range(len(letters))]
@@ -380,9 +385,9 @@ def assignments_of(
             found.append(np.array(chosen, np.int64))
             return
         alike = before[orbit]
-        lowest = 0 if alike is None else chosen[alike]
+        lowest = 0 if alike is None else places[chosen[alike]]
         for z, count in list(left.items()):
-            if count >= multiplicities[orbit] and z >= lowest:
+            if count >= multiplicities[orbit] and places[z] >= lowest:
                 left[z] = count - multiplicities[orbit]
                 chosen.append(z)
                 place(orbit + 1)
@@ -419,12 +424,14 @@ def _sampled(
     orbits = torch.zeros_like(packed.is_orbit)
     for row, draft in enumerate(drafts):
         orbits[row, : len(draft.kept_orbits)] = torch.from_numpy(draft.kept_orbits)
+    memory = _memory(generator, packed, seed)
     made: list[FreeParameters | None] = [None] * len(drafts)
     for rows in packed.n_sites.argsort(stable=True).split(_BATCH):
         part = packed.take(rows)
         fixed = Fixed(lattice[rows], orbits[rows, : part.is_orbit.shape[1]], allowed.expand(*part.elements.shape, -1))
         asked = generator.asked(conditions, len(rows))
-        found = sample(generator.network, part, random, settings, fixed=fixed, conditions=asked)
+        known = memory[rows, : part.is_orbit.shape[1]]
+        found = sample(generator.network, part, random, settings, fixed=fixed, conditions=asked, memory=known)
         for place, row in enumerate(rows.tolist()):
             whole = found.free_parameters(place, drafts[row].start.template)
             made[row] = replace(
@@ -435,6 +442,19 @@ def _sampled(
         if on_rows:
             on_rows(len(rows))
     return [one for one in made if one is not None]
+
+
+def _memory(generator: GenerativeModel, packed: PackedCrystals, seed: int) -> torch.Tensor:
+    """Waves of the structure type that each crystal shall be near.
+
+    Where all elements are given, the type with the most similar ones; otherwise one is drawn as often as it occurs.
+    """
+    types, rng = generator.types, np.random.default_rng([seed, 1])
+    templates = packed.template.numpy(force=True)
+    given = ((packed.elements > 0) | ~packed.is_orbit).all(1).numpy(force=True)
+    drawn = types.drawn(templates, generator.counts.numpy(force=True), rng)
+    chosen = np.where(given, types.nearest(packed), drawn)
+    return types.waves_of(chosen, packed.is_orbit.shape[1])
 
 
 def _proposal(one: FreeParameters, draft: Draft, parent: str | None, origin: dict[str, Any]) -> Proposal:

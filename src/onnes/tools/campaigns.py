@@ -106,19 +106,7 @@ def screen(
     ConfigError
         When ``out`` holds another campaign.
     """
-    steps = load_funnel(funnel) if isinstance(funnel, str) else funnel
-    changes: dict[str, dict[str, Any]] = {}
-    if min_tc_K is not None:
-        changes["tc"] = {"min": min_tc_K}
-        quick = next((step for step in steps.steps if step.name == "quick-tc"), None)
-        if quick is not None and quick.settings.get("min", 0.0) > min_tc_K:
-            changes["quick-tc"] = {"min": min_tc_K / 2}
-    if max_e_above_hull_eV_per_atom is not None:
-        changes["near-hull"] = {"max": max_e_above_hull_eV_per_atom}
-    if new is not None:
-        changes["identity"] = _new_only(new)
-    steps = steps.with_settings(changes)
-    steps.build()
+    steps = _steps(funnel, min_tc_K, max_e_above_hull_eV_per_atom, new)
     table = as_table(crystals)
     if not table.num_rows:
         raise CrystalError("there is no crystal to screen")
@@ -132,6 +120,26 @@ def screen(
         with LocalEngine(workers) as local:
             campaign.run(local, watching, device=device)
     return report(campaign.folder, top=top)
+
+
+def _steps(
+    funnel: str | Funnel, min_tc_K: float | None, max_e_above_hull_eV_per_atom: float | None, new: str | None
+) -> Funnel:
+    """The funnel with the settings that were asked for."""
+    steps = load_funnel(funnel) if isinstance(funnel, str) else funnel
+    changes: dict[str, dict[str, Any]] = {}
+    if min_tc_K is not None:
+        changes["tc"] = {"min": min_tc_K}
+        quick = next((step for step in steps.steps if step.name == "quick-tc"), None)
+        if quick is not None and quick.settings.get("min", 0.0) > min_tc_K:
+            changes["quick-tc"] = {"min": min_tc_K / 2}
+    if max_e_above_hull_eV_per_atom is not None:
+        changes["near-hull"] = {"max": max_e_above_hull_eV_per_atom}
+    if new is not None:
+        changes["identity"] = _new_only(new)
+    steps = steps.with_settings(changes)
+    steps.build()
+    return steps
 
 
 def _new_only(new: str) -> dict[str, Any]:
@@ -178,6 +186,9 @@ def discover(
     """
     from onnes.tools.crystals import propose
 
+    # Proposing may take long; what is wrong with the screening is said before.
+    asked = ("min_tc_K", "max_e_above_hull_eV_per_atom", "new")
+    _steps(screening.get("funnel", "default"), *(screening.get(name) for name in asked))
     table = propose(
         parents,
         method=method,

@@ -92,10 +92,13 @@ def sampled(
     """One sample of the free parameters of each target, its template and elements given."""
     torch.set_num_threads(1)
     packed = pack(targets, model.keys)
+    memory = model.types.recall(packed)
     generator = torch.Generator().manual_seed(seed)
     made: dict[int, FreeParameters] = {}
     for rows in packed.n_sites.argsort(stable=True).split(_BATCH):
-        found = sample(model.network, packed.take(rows), generator, settings)
+        part = packed.take(rows)
+        known = memory[rows, : part.elements.shape[1]]
+        found = sample(model.network, part, generator, settings, memory=known)
         for place, row in enumerate(rows.tolist()):
             made[row] = found.free_parameters(place, targets[row].template)
         if on_rows:

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from onnes.crystals.batch import CrystalBatch
 from onnes.crystals.schema import floats, is_open, values
+from onnes.errors import ConfigError
 from onnes.models.generation.generative_model import DEFAULT_GENERATOR
 from onnes.models.generation.sampler import SamplerSettings
 from onnes.models.prediction import predict_table
@@ -89,7 +90,14 @@ def benchmark_guidance(
         ``cpu`` or ``cuda``.
     on_rows
         Called with the number of crystals relaxed since the last call.
+
+    Raises
+    ------
+    ConfigError
+        For a target that is not above `USUAL_TC_K`.
     """
+    if target_tc_K <= USUAL_TC_K:
+        raise ConfigError(f"ask for more than the usual {USUAL_TC_K:g} K, or there is nothing to compare")
     trained = set(generator_data().formulas)
     low, high = (float(np.log1p(tc)) for tc in (USUAL_TC_K, target_tc_K))
     asked: dict[str, tuple[Mapping[str, float], float]] = {

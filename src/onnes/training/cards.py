@@ -79,7 +79,7 @@ def generator_card(name: str, config: dict[str, Any]) -> str:
 
 * **What**: a message-passing network ({network["layers"]} layers of width {network["width"]}) that takes noise off lattice parameters, free
   coordinates of Wyckoff positions and elements; {len(config["keys"])} templates (space group and occupied positions) of the training
-  crystals; conditions: ln(1 + Tc / K) as computed, formation energy.
+  crystals and their structure types, the mean coordinates of what at least two crystals share; conditions: ln(1 + Tc / K) as computed, formation energy.
 * **Data**: {config["training_data"]}; {config["training_rows"]} crystals of up to {config["recipe"]["max_atoms"]} atoms{further}.
 * **Split**: {config["split"]}; the shipped weights are those, not trained again.
 * **Validation** ({v["n"]} crystals): loss of the lattice {v["lattice"]:.3f}, of the coordinates {v["slope"]:.3f} (1 is no knowledge), of the elements

@@ -47,6 +47,9 @@ class GeneratorSettings(BaseModel):
     template_drop: float = Field(
         default=0.1, ge=0, le=1, description="share of the crystals whose template is not named"
     )
+    memory_drop: float = Field(
+        default=0.2, ge=0, le=1, description="share of the crystals that no type is recalled for"
+    )
     condition_drop: float = Field(default=0.3, ge=0, le=1, description="share of the crystals asked for nothing")
     low_precision: bool = Field(default=True, description="bfloat16 between the atoms")
     seed: int = 0
@@ -100,13 +103,10 @@ def losses(
     clean: PackedCrystals,
     batch: NoisyBatch,
     conditions: Tensor | None,
-    counts: Tensor | None = None,
+    memory: Tensor | None = None,
 ) -> dict[str, Tensor]:
-    """Losses of lattice, coordinates and elements, each the mean over what there is of it.
-
-    ``counts`` as in `onnes.models.generation.denoiser.Denoiser.recall`, for training crystals.
-    """
-    out = network(batch.noisy, batch.t, conditions, network.recall(clean, counts))
+    """Losses of lattice, coordinates and elements, each the mean over what there is of it."""
+    out = network(batch.noisy, batch.t, conditions, memory)
     free, coordinates = clean.lattice_free, clean.is_free
     lattice = ((out.lattice - batch.lattice) ** 2)[free].mean()
     # A batch of crystals without a free coordinate has nothing to learn here.
@@ -121,6 +121,7 @@ def train_generator(
     weights: Tensor,
     settings: GeneratorSettings,
     *,
+    memory: Tensor | None = None,
     network: Denoiser | None = None,
     checkpoint: Path | None = None,
     save_every: int = 1000,
@@ -138,6 +139,8 @@ def train_generator(
         How often a crystal is drawn, relative, shape (P,).
     settings
         The seed fixes everything.
+    memory
+        Waves of the crystals' structure types, each without the crystal itself, shape (P, O, 3, 2 W); none by default.
     network
         Where to start; a new one by default.
     checkpoint
@@ -157,13 +160,11 @@ def train_generator(
     torch.manual_seed(settings.seed)
     model = copy.deepcopy(network) if network else Denoiser(settings.network)
     model.low_precision = settings.low_precision
-    counts = None
     if network is None:
         model.set_scale(crystals)
-        counts = model.remember(crystals)
     mean = copy.deepcopy(model)
     optimizer = torch.optim.AdamW(model.parameters(), lr=settings.learning_rate, weight_decay=1e-3, fused=True)
-    mark = _mark(crystals, conditions, weights, settings, network)
+    mark = _mark(crystals, (conditions, weights, *(() if memory is None else (memory,))), settings, network)
     done = _restored(checkpoint, mark, model, mean, optimizer)
     sizes = crystals.n_sites
     while done < settings.steps:
@@ -178,7 +179,10 @@ def train_generator(
         asked = conditions[rows].clone()
         asked[torch.rand(len(rows), generator=generator) < settings.condition_drop] = torch.nan
         noisy = with_noise(model, clean, generator, element_share=settings.element_share)
-        found = losses(model, clean, noisy, asked, counts)
+        known = None if memory is None else memory[rows, : clean.elements.shape[1]].clone()
+        if known is not None:
+            known[unnamed | (torch.rand(len(rows), generator=generator) < settings.memory_drop)] = 0.0
+        found = losses(model, clean, noisy, asked, known)
         loss = settings.lattice_weight * found["lattice"] + found["slope"] + settings.element_weight * found["elements"]
         optimizer.zero_grad()
         loss.backward()
@@ -215,11 +219,11 @@ def _average(mean: nn.Module, model: nn.Module, decay: float) -> None:
 
 
 def _mark(
-    crystals: PackedCrystals, conditions: Tensor, weights: Tensor, settings: GeneratorSettings, start: Denoiser | None
+    crystals: PackedCrystals, others: tuple[Tensor, ...], settings: GeneratorSettings, start: Denoiser | None
 ) -> str:
     """Tells apart trainings of other data, settings or beginnings."""
     digest = hashlib.sha256(settings.model_dump_json().encode())
-    arrays = [crystals.lattice, crystals.coordinates, crystals.elements, crystals.template, conditions, weights]
+    arrays = [crystals.lattice, crystals.coordinates, crystals.elements, crystals.template, *others]
     for array in (*arrays, *(start.parameters() if start else ())):
         digest.update(np.ascontiguousarray(array.numpy(force=True)).tobytes())
     return digest.hexdigest()

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 import torch
 
 from onnes.crystals.batch import CrystalBatch
+from onnes.crystals.electronegativity import electronegativity_places
 from onnes.crystals.free_parameters import FreeParameters, free_parameters
 from onnes.crystals.schema import floats, values
 from onnes.errors import CrystalError
@@ -172,7 +173,7 @@ def without_symmetry(one: FreeParameters) -> FreeParameters:
     cell = np.array(moyopy.niggli_reduce(lattice.tolist())[0])
     moved = (frac @ lattice @ np.linalg.inv(cell)) % 1.0
     # As with orbits: the order of like atoms is that of their coordinates.
-    order = np.lexsort((*(moved.round(4) % 1.0).T[::-1], numbers))
+    order = np.lexsort((*(moved.round(4) % 1.0).T[::-1], electronegativity_places()[numbers]))
     moved, numbers = moved[order], numbers[order]
     n = len(numbers)
     template = WyckoffTemplate(

@@ -12,6 +12,7 @@ import torch
 from onnes.models.generation.denoiser import Denoiser
 from onnes.models.generation.generative_model import GenerativeModel, load_generator, template_library
 from onnes.models.generation.packed import pack
+from onnes.models.generation.structure_types import structure_types
 from onnes.models.weights import save_weights
 from onnes.training.cards import generator_card
 from onnes.training.data import VALIDATION_BUCKETS
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from onnes.models.generation.structure_types import StructureTypes
     from onnes.training.generator_data import GeneratorData
     from onnes.training.recipe import GeneratorRecipe
 
@@ -97,6 +99,9 @@ def train_generator_model(
     plain = [without_symmetry(one) for one in data.crystals] if recipe.symmetry and recipe.plain_share else []
     library = (start.templates, start.keys, counts_of(data, start)) if start else template_library(data.crystals)
     crystals = pack([*data.crystals, *plain], library[1])
+    # Further training keeps the types of the start; its crystals may be among theirs.
+    types, own = (start.types, None) if start else structure_types(pack(data.crystals, library[1]))
+    memory = types.recall(crystals, None if own is None else np.concatenate([own, np.full(len(plain), -1)]))
     weights = drawing_weights(data, recipe, with_plain=bool(plain))
     mean, std = (start.condition_mean, start.condition_std) if start else units(data)
     conditions = in_units(data, mean, std).repeat(2 if plain else 1, 1)
@@ -113,11 +118,11 @@ def train_generator_model(
         }
     )
     network = train_generator(
-        crystals, conditions, weights, settings,
+        crystals, conditions, weights, settings, memory=memory,
         network=start.network if start else None, checkpoint=folder / "checkpoint.pt", on_step=on_step,
     )  # fmt: skip
-    score = score_generator(network, library[1], recipe)
-    model = GenerativeModel(recipe.name, "", network, *library, mean, std)
+    score = score_generator(network, library[1], types, recipe)
+    model = GenerativeModel(recipe.name, "", network, *library, types, mean, std)
     config = {
         **model.config(),
         "training_rows": len(data),
@@ -186,7 +191,9 @@ def chosen(data: GeneratorData, recipe: GeneratorRecipe) -> GeneratorData:
     return data.take(rows)
 
 
-def score_generator(network: Denoiser, keys: Sequence[str], recipe: GeneratorRecipe) -> GeneratorScore:
+def score_generator(
+    network: Denoiser, keys: Sequence[str], types: StructureTypes, recipe: GeneratorRecipe
+) -> GeneratorScore:
     """Losses on the crystals of the validation buckets, elements hidden in half of them."""
     if recipe.split == "published":
         data = generator_data(max_atoms=recipe.max_atoms, sources=recipe.sources, part="val")
@@ -194,12 +201,15 @@ def score_generator(network: Denoiser, keys: Sequence[str], recipe: GeneratorRec
         data = generator_data(VALIDATION_BUCKETS, max_atoms=recipe.max_atoms, sources=_VALIDATION_SOURCES)
     data = shown(data, recipe)
     crystals = pack(data.crystals, keys)
+    memory = types.recall(crystals)
     generator = torch.Generator().manual_seed(0)
     sums: dict[str, float] = {}
     with torch.no_grad():
         for _ in range(_VALIDATION_ROUNDS):
             for rows in crystals.n_sites.argsort(stable=True).split(256):
                 clean = crystals.take(rows)
-                found = losses(network, clean, with_noise(network, clean, generator, element_share=0.5), None)
+                known = memory[rows, : clean.elements.shape[1]]
+                noisy = with_noise(network, clean, generator, element_share=0.5)
+                found = losses(network, clean, noisy, None, known)
                 sums = {name: sums.get(name, 0.0) + len(rows) * float(value) for name, value in found.items()}
     return GeneratorScore(len(data), **{name: value / (_VALIDATION_ROUNDS * len(data)) for name, value in sums.items()})

@@ -12,6 +12,7 @@ from onnes.models.generation.generative_model import GenerativeModel, load_gener
 from onnes.models.generation.noise import SIGMA_MAX, SIGMA_MIN, signal, slope_norm, spread, wrapped_slope
 from onnes.models.generation.packed import pack
 from onnes.models.generation.sampler import Fixed, SamplerSettings, sample
+from onnes.models.generation.structure_types import structure_types
 from onnes.models.weights import save_weights
 
 NAMES = ("Nb3Sn", "MgB2", "FeSe", "Be2Nb3", "Nb", "YBa2Cu3O7", "FeSe")
@@ -160,7 +161,10 @@ def test_fixed_parts_of_a_crystal_come_back_as_they_were(network, packed):
 
 def model_of(network, crystals):
     templates, keys, counts = template_library(crystals)
-    return GenerativeModel("small", "", network, templates, keys, counts, torch.tensor([1.0]), torch.tensor([2.0]))
+    types, _ = structure_types(pack([*crystals, *crystals], keys))
+    return GenerativeModel(
+        "small", "", network, templates, keys, counts, types, torch.tensor([1.0]), torch.tensor([2.0])
+    )
 
 
 def test_a_model_comes_back_from_its_folder(tmp_path, network, crystals, packed):

@@ -11,6 +11,7 @@ from torch import nn
 
 from onnes.models.generation.elements import N_ELEMENTS, element_facts, element_radii
 from onnes.models.generation.packed import N_LETTERS
+from onnes.models.generation.structure_types import WAVES
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -66,8 +67,8 @@ class Denoiser(nn.Module):
     the nearest images over the sum of the covalent radii. What an orbit gives back, in its free coordinates: the mean over its
     atoms of vectors along the pairs, and waves of its own coordinates.
 
-    What is known of a template before training: the mean waves of the coordinates of its orbits over the training crystals, that
-    is the first Fourier coefficients of their density (`memory`).
+    What is known beforehand is the structure type that a crystal shall be near: mean waves of the coordinates of its orbits, the
+    first Fourier coefficients of their density.
     """
 
     def __init__(self, settings: DenoiserSettings | None = None) -> None:
@@ -84,7 +85,7 @@ class Denoiser(nn.Module):
         self.start = nn.Sequential(
             nn.LayerNorm(width), nn.Linear(width, 2 * width), nn.SiLU(), nn.Linear(2 * width, width)
         )
-        recalled = 6 * settings.memory
+        recalled = 6 * WAVES
         self.site = nn.Linear(5 + 9 * waves + 2 * recalled, width)
         self.phase = nn.Linear(width, 6 * waves)
         self.cell = nn.Linear(12 + 1, width)
@@ -98,8 +99,6 @@ class Denoiser(nn.Module):
         self.lattice = nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, 6))
         self.lattice_mean: Tensor
         self.lattice_std: Tensor
-        self.memory: Tensor
-        self.register_buffer("memory", torch.zeros(settings.templates + 1, settings.max_orbits, 3, 2 * settings.memory))
         self.register_buffer("lattice_mean", torch.zeros(6))
         self.register_buffer("lattice_std", torch.ones(6))
         self.logits = nn.Linear(width, N_ELEMENTS)
@@ -118,10 +117,12 @@ class Denoiser(nn.Module):
         conditions
             Properties asked for, in their normalised units, NaN where nothing is asked; shape (B, C).
         memory
-            What is remembered of the templates, (B, O, 3, 2 M); by default what `recall` gives.
+            Mean waves of the coordinates in the structure type that the crystals shall be near, (B, O, 3, 2 `WAVES`); zero where
+            there is none, as by default. See `onnes.models.generation.structure_types`.
         """
         edge, directions, waves = self._pairs(noisy)
-        memory = self.recall(noisy) if memory is None else memory
+        if memory is None:
+            memory = noisy.coordinates.new_zeros(*noisy.coordinates.shape, 2 * WAVES)
         recalled = self._recalled(noisy, memory)
         h = self._nodes(noisy, t, conditions, torch.cat([recalled, memory.flatten(2)], -1))
         mask = (noisy.is_site[:, :, None] & noisy.is_site[:, None, :]).to(h.dtype)
@@ -140,45 +141,9 @@ class Denoiser(nn.Module):
         self.lattice_mean.copy_(mean)
         self.lattice_std.copy_(std.clamp(min=1e-3))
 
-    def remember(self, crystals: PackedCrystals) -> Tensor:
-        """Take the mean waves of each template's coordinates from training crystals; returns crystals of each, (T + 1,)."""
-        waves = self._remembered_waves(crystals)
-        sums = torch.zeros_like(self.memory)
-        sums[:, : waves.shape[1]].index_add_(0, crystals.template, waves)
-        counts = torch.bincount(crystals.template, minlength=len(sums)).to(sums.dtype)
-        self.memory.copy_(sums / counts.clamp(min=1)[:, None, None, None])
-        self.memory[0] = 0
-        return counts
-
-    def recall(self, crystals: PackedCrystals, counts: Tensor | None = None) -> Tensor:
-        """What is remembered of the crystals' templates, shape (B, O, 3, 2 M).
-
-        Parameters
-        ----------
-        crystals
-            B crystals.
-        counts
-            Training crystals of each template: the crystals are among those, and are left out of the means.
-        """
-        orbits = crystals.elements.shape[1]
-        found = self.memory[crystals.template][:, :orbits]
-        if orbits > found.shape[1]:
-            found = nn.functional.pad(found, (0, 0, 0, 0, 0, orbits - found.shape[1]))
-        if counts is None:
-            return found
-        own = nn.functional.pad(waves := self._remembered_waves(crystals), (0, 0, 0, 0, 0, orbits - waves.shape[1]))
-        n = counts[crystals.template][:, None, None, None]
-        known = (n > 1) & (crystals.template > 0)[:, None, None, None]
-        return torch.where(known, (n * found - own) / (n - 1).clamp(min=1), 0.0)
-
-    def _remembered_waves(self, crystals: PackedCrystals) -> Tensor:
-        first = slice(0, self.settings.max_orbits)
-        waves = self._waves(crystals.coordinates[:, first], self.settings.memory)
-        return waves * crystals.is_free[:, first, :, None]
-
     def _recalled(self, noisy: PackedCrystals, memory: Tensor) -> Tensor:
-        """Mean sine and cosine of the distance from where the orbits of the template were, shape (B, O, 6 M)."""
-        sines, cosines = self._waves(noisy.coordinates, self.settings.memory).chunk(2, -1)
+        """Mean sine and cosine of the distance from where the orbits of the type are, shape (B, O, 6 `WAVES`)."""
+        sines, cosines = self._waves(noisy.coordinates, WAVES).chunk(2, -1)
         sine, cosine = memory.chunk(2, -1)
         return torch.cat([sines * cosine - cosines * sine, cosines * cosine + sines * sine], -1).flatten(2)
 

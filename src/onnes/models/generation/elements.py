@@ -53,3 +53,25 @@ def element_radii() -> torch.Tensor:
     radii = covalent_radii[:N_ELEMENTS].astype(np.float32).clip(SMALLEST_RADIUS_A)
     radii[0] = UNKNOWN_RADIUS_A
     return torch.from_numpy(radii)
+
+
+@lru_cache(maxsize=1)
+def element_likeness() -> np.ndarray:
+    """Electronegativity, logarithm of the covalent radius, column and row, each in units in which 1 is a large step.
+
+    Shape (`N_ELEMENTS`, 4); zero for number 0.
+    """
+    from ase.data import covalent_radii
+    from pymatgen.core import Element
+
+    found = np.zeros((N_ELEMENTS, 4))
+    for number in range(1, N_ELEMENTS):
+        element = Element.from_Z(number)
+        negativity = element.data.get("X")
+        found[number] = (
+            (float(negativity) if isinstance(negativity, int | float) else 1.8) / 0.8,
+            np.log(covalent_radii[number]) / 0.28,
+            element.group / 8,
+            element.row / 8,
+        )
+    return found

@@ -13,6 +13,7 @@ from onnes.crystals.free_parameters import WyckoffTemplate
 from onnes.errors import ModelError
 from onnes.models.generation.denoiser import Denoiser, DenoiserSettings
 from onnes.models.generation.packed import LETTERS, PackedCrystals, pack
+from onnes.models.generation.structure_types import StructureTypes
 from onnes.models.weights import load_weights, weight_names, weights_sha256
 
 if TYPE_CHECKING:
@@ -29,6 +30,9 @@ _STORED = {
     "template": np.int32, "space_group": np.uint8, "letters": np.uint8, "n_free": np.uint8, "multiplicity": np.uint8, "is_orbit": bool,
     "is_site": bool, "orbit_of_site": np.uint8, "maps": np.int8, "shifts": np.float32, "to_primitive": np.float32,
     "lattice": np.float32, "lattice_free": bool, "is_free": bool,
+}  # fmt: skip
+_STORED_TYPES = {
+    "template": np.int32, "waves": np.float16, "likeness": np.float16, "pattern": np.float16, "counts": np.int32,
 }  # fmt: skip
 _LONG = {"template", "space_group", "letters", "n_free", "multiplicity", "orbit_of_site"}
 
@@ -49,6 +53,8 @@ class GenerativeModel:
         `WyckoffTemplate.key` of each, length T.
     counts
         Training crystals of each, shape (T,).
+    types
+        Structure types of the templates.
     condition_mean, condition_std
         Units of the conditions, shape (C,).
     """
@@ -59,6 +65,7 @@ class GenerativeModel:
     templates: PackedCrystals
     keys: tuple[str, ...]
     counts: Tensor
+    types: StructureTypes
     condition_mean: Tensor
     condition_std: Tensor
 
@@ -114,6 +121,7 @@ class GenerativeModel:
         return {
             **network,
             **templates,
+            **{f"types.{k}": getattr(self.types, k).astype(kind) for k, kind in _STORED_TYPES.items()},
             "counts": self.counts.numpy(force=True).astype(np.float32),
             "condition_mean": self.condition_mean.numpy(force=True).astype(np.float32),
             "condition_std": self.condition_std.numpy(force=True).astype(np.float32),
@@ -178,8 +186,19 @@ def _read(name: str, sha256: str) -> GenerativeModel:
         network.eval(),
         _unpacked(arrays),
         tuple(weights.config["keys"]),
-        *(torch.from_numpy(weights.tensors[key]) for key in ("counts", "condition_mean", "condition_std")),
+        torch.from_numpy(weights.tensors["counts"]),
+        _types(weights.tensors),
+        torch.from_numpy(weights.tensors["condition_mean"]),
+        torch.from_numpy(weights.tensors["condition_std"]),
     )
+
+
+def _types(tensors: Mapping[str, np.ndarray]) -> StructureTypes:
+    counts, template = (tensors[f"types.{name}"].astype(np.int64) for name in ("counts", "template"))
+    waves, likeness, pattern = (
+        tensors[f"types.{name}"].astype(np.float64) for name in ("waves", "likeness", "pattern")
+    )
+    return StructureTypes(template, waves, likeness, pattern, counts)
 
 
 def _unpacked(arrays: Mapping[str, np.ndarray]) -> PackedCrystals:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 
+from onnes.crystals.electronegativity import electronegativity_places
 from onnes.models.generation.denoiser import Denoised
 from onnes.models.generation.elements import N_ELEMENTS
 from onnes.models.generation.noise import signal, slope_norm, spread
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
     from onnes.models.generation.denoiser import Denoiser
     from onnes.models.generation.packed import PackedCrystals
+
+
+_LAST_PLACE = 1000
 
 
 class SamplerSettings(BaseModel):
@@ -34,7 +38,7 @@ class SamplerSettings(BaseModel):
         description="size of the Langevin step of the coordinates, in squares of their spread; 0 for none",
     )
     temperature: float = Field(
-        default=0.5,
+        default=0.3,
         ge=0,
         description="noise that is put back in each step, 1 for all of it; less is closer to the most likely crystal",
     )
@@ -72,6 +76,7 @@ def sample(
     *,
     fixed: Fixed | None = None,
     conditions: Tensor | None = None,
+    memory: Tensor | None = None,
     on_step: Callable[[int], None] | None = None,
 ) -> PackedCrystals:
     """Draw one crystal for each template.
@@ -90,6 +95,8 @@ def sample(
         What is kept.
     conditions
         Normalised properties asked for, NaN for nothing, (B, C).
+    memory
+        Waves of the structure types that the crystals shall be near, (B, O, 3, 2 W); none by default.
     on_step
         Called with 1 after each step.
     """
@@ -100,12 +107,12 @@ def sample(
     times = torch.linspace(1, 0, settings.steps + 1)
     for now, after in pairwise(times):
         t = now.expand(len(templates))
-        out = _guided(network, state, t, conditions, settings.guidance)
+        out = _guided(network, state, t, conditions, memory, settings.guidance)
         state = _predict(network, state, out, now, after, settings, generator)
         state = replace(state, elements=_revealed(state, out, now, after, settings, generator, fixed))
         state = _held(network, state, known, fixed, after, generator)
         if settings.corrector and after > 0:
-            out = _guided(network, state, after.expand(len(templates)), conditions, settings.guidance)
+            out = _guided(network, state, after.expand(len(templates)), conditions, memory, settings.guidance)
             state = _corrected(state, out, after, settings, generator)
             state = _held(network, state, known, fixed, after, generator)
         if on_step:
@@ -139,15 +146,20 @@ def _held(
 
 
 def _guided(
-    network: Denoiser, state: PackedCrystals, t: Tensor, conditions: Tensor | None, strength: float
+    network: Denoiser,
+    state: PackedCrystals,
+    t: Tensor,
+    conditions: Tensor | None,
+    memory: Tensor | None,
+    strength: float,
 ) -> Denoised:
     """Output of the network; with a strength other than 1 extrapolated from the one without conditions (Ho and Salimans, 2022)."""
     if conditions is None or strength == 0:
-        return network(state, t)
-    asked = network(state, t, conditions)
+        return network(state, t, None, memory)
+    asked = network(state, t, conditions, memory)
     if strength == 1:
         return asked
-    free = network(state, t)
+    free = network(state, t, None, memory)
     return Denoised(
         *(a + strength * (b - a) for a, b in (
             (free.lattice, asked.lattice), (free.slope, asked.slope), (free.elements, asked.elements),
@@ -227,11 +239,12 @@ def _revealed(
 
 
 def _in_order(state: PackedCrystals) -> Tensor:
-    """Elements that each orbit may take so that orbits of one letter are sorted by atomic number, (B, O, `N_ELEMENTS`)."""
+    """Elements that each orbit may take so that orbits of one letter are sorted by electronegativity, (B, O, `N_ELEMENTS`)."""
     orbits = torch.arange(state.elements.shape[1])
     like = (state.letters[:, :, None] == state.letters[:, None]) & state.is_orbit[:, None]
     known = like & (state.elements > 0)[:, None]  # [b, o, p]: p is like o, and its element is known
-    lower = torch.where(known & (orbits[None, :] < orbits[:, None]), state.elements[:, None], 0).amax(-1)
-    upper = torch.where(known & (orbits[None, :] > orbits[:, None]), state.elements[:, None], N_ELEMENTS).amin(-1)
-    numbers = torch.arange(N_ELEMENTS)
-    return (numbers >= lower[..., None]) & (numbers <= upper[..., None])
+    places = torch.tensor(electronegativity_places()[:N_ELEMENTS])
+    own = places[state.elements][:, None]
+    lower = torch.where(known & (orbits[None, :] < orbits[:, None]), own, 0).amax(-1)
+    upper = torch.where(known & (orbits[None, :] > orbits[:, None]), own, _LAST_PLACE).amin(-1)
+    return (places >= lower[..., None]) & (places <= upper[..., None])
