@@ -43,6 +43,7 @@ _NAMES = {
     "epc_dft_jarvis3d": "electron-phonon set of JARVIS",
     "wbm_equilibrium_sample": "WBM",
     "phonon_heat_capacity_binaries": "heat-capacity set of MatCalc",
+    "perov_5": "perovskites of Castelli et al. in the split of CDVAE",
 }
 
 
