@@ -100,8 +100,9 @@ def train_generator_model(
     plain = [without_symmetry(one) for one in data.crystals] if recipe.symmetry and recipe.plain_share else []
     library = (start.templates, start.keys, counts_of(data, start)) if start else template_library(data.crystals)
     crystals = pack([*data.crystals, *plain], library[1])
-    # Further training keeps the types of the start; its crystals may be among theirs.
-    types, own = (start.types, None) if start else structure_types(pack(data.crystals, library[1]))
+    # Further training keeps the types of the start; its crystals may be among theirs. Without symmetry there are none.
+    known = pack(data.crystals, library[1] if recipe.symmetry else ())
+    types, own = (start.types, None) if start else structure_types(known)
     memory = types.recall(crystals, None if own is None else np.concatenate([own, np.full(len(plain), -1)]))
     weights = drawing_weights(data, recipe, with_plain=bool(plain))
     mean, std = (start.condition_mean, start.condition_std) if start else units(data)

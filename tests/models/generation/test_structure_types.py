@@ -97,3 +97,13 @@ def test_every_element_has_its_own_place():
     places = electronegativity_places()
     assert sorted(places.tolist()) == list(range(119))
     assert places[9] > places[8] > places[7] > places[6] > places[1] > places[41] > places[20] > places[55]
+
+
+def test_without_templates_there_are_no_types(selenide):
+    packed = pack([selenide, selenide])
+    types, own = structure_types(packed)
+    assert len(types) == 0
+    assert own.tolist() == [-1, -1]
+    assert types.nearest(packed).tolist() == [-1, -1]
+    assert types.recall(packed).shape == (2, 2, 3, 2 * WAVES)
+    assert types.drawn(np.zeros(2, int), np.zeros(1), np.random.default_rng(0)).tolist() == [-1, -1]

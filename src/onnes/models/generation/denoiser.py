@@ -141,12 +141,6 @@ class Denoiser(nn.Module):
         self.lattice_mean.copy_(mean)
         self.lattice_std.copy_(std.clamp(min=1e-3))
 
-    def _recalled(self, noisy: PackedCrystals, memory: Tensor) -> Tensor:
-        """Mean sine and cosine of the distance from where the orbits of the type are, shape (B, O, 6 `WAVES`)."""
-        sines, cosines = self._waves(noisy.coordinates, WAVES).chunk(2, -1)
-        sine, cosine = memory.chunk(2, -1)
-        return torch.cat([sines * cosine - cosines * sine, cosines * cosine + sines * sine], -1).flatten(2)
-
     def scaled(self, crystals: PackedCrystals) -> Tensor:
         """Lattice parameters in units of their spread, zero where the group fixes them; shape (B, 6)."""
         return torch.where(crystals.lattice_free, (crystals.lattice - self.lattice_mean) / self.lattice_std, 0.0)
@@ -160,6 +154,12 @@ class Denoiser(nn.Module):
         steps = torch.arange(1, count + 1, device=coordinates.device)
         angles = 2 * torch.pi * coordinates[..., None] * steps
         return torch.cat([torch.sin(angles), torch.cos(angles)], -1)
+
+    def _recalled(self, noisy: PackedCrystals, memory: Tensor) -> Tensor:
+        """Mean sine and cosine of the distance from where the orbits of the type are, shape (B, O, 6 `WAVES`)."""
+        sines, cosines = self._waves(noisy.coordinates, WAVES).chunk(2, -1)
+        sine, cosine = memory.chunk(2, -1)
+        return torch.cat([sines * cosine - cosines * sine, cosines * cosine + sines * sine], -1).flatten(2)
 
     def _nodes(self, noisy: PackedCrystals, t: Tensor, conditions: Tensor | None, recalled: Tensor) -> Tensor:
         index, width = noisy.orbit_of_site, self.settings.width

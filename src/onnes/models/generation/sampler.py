@@ -13,6 +13,7 @@ from onnes.crystals.electronegativity import electronegativity_places
 from onnes.models.generation.denoiser import Denoised
 from onnes.models.generation.elements import N_ELEMENTS
 from onnes.models.generation.noise import signal, slope_norm, spread
+from onnes.models.generation.structure_types import WAVES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 
 _LAST_PLACE = 1000
+_SURE = 0.25  # square of the mean wave of a coordinate that all crystals of a type have in about the same place
 
 
 class SamplerSettings(BaseModel):
@@ -44,6 +46,12 @@ class SamplerSettings(BaseModel):
     )
     element_temperature: float = Field(
         default=1.0, gt=0, description="of the distribution that elements are drawn from"
+    )
+    recall_until: float = Field(
+        default=0.5,
+        ge=0,
+        le=1,
+        description="time down to which coordinates follow the structure type that is recalled; 1 for never",
     )
     guidance: float = Field(default=1.0, ge=0, description="strength of the conditions; 1 as learned, more exaggerates")
 
@@ -104,12 +112,16 @@ def sample(
     fixed = fixed or Fixed()
     known = templates
     state = _start(network, templates, generator, fixed)
+    if settings.recall_until < 1:
+        state = _near_type(state, memory, torch.tensor(1.0), generator)
     times = torch.linspace(1, 0, settings.steps + 1)
     for now, after in pairwise(times):
         t = now.expand(len(templates))
         out = _guided(network, state, t, conditions, memory, settings.guidance)
         state = _predict(network, state, out, now, after, settings, generator)
         state = replace(state, elements=_revealed(state, out, now, after, settings, generator, fixed))
+        if after >= settings.recall_until:
+            state = _near_type(state, memory, after, generator)
         state = _held(network, state, known, fixed, after, generator)
         if settings.corrector and after > 0:
             out = _guided(network, state, after.expand(len(templates)), conditions, memory, settings.guidance)
@@ -118,6 +130,20 @@ def sample(
         if on_step:
             on_step(1)
     return state
+
+
+def _near_type(state: PackedCrystals, memory: Tensor | None, t: Tensor, generator: torch.Generator) -> PackedCrystals:
+    """Coordinates of the structure type with the noise of time t, as what is given is put back; others stay.
+
+    At the time 0.5 that noise is as wide as the crystals of one type are apart.
+    """
+    if memory is None:
+        return state
+    sine, cosine = memory[..., 0], memory[..., WAVES]
+    usual = torch.atan2(sine, cosine) / (2 * torch.pi)
+    noise = spread(t) * torch.randn(state.coordinates.shape, generator=generator)
+    there = ((sine**2 + cosine**2) > _SURE) & state.is_free
+    return state.moved(state.lattice, torch.where(there, usual + noise, state.coordinates))
 
 
 def _start(network: Denoiser, templates: PackedCrystals, generator: torch.Generator, fixed: Fixed) -> PackedCrystals:

@@ -175,8 +175,10 @@ def structure_types(crystals: PackedCrystals) -> tuple[StructureTypes, Ints]:
             if len(members) >= MIN_CRYSTALS:
                 own[members] = len(groups)
                 groups.append(members)
-    parts = described(crystals)
-    likeness, pattern, waves = (np.array([part[rows].mean(0) for rows in groups]) for part in parts)
+    # The shape is that of the crystals even where there is no type.
+    likeness, pattern, waves = (
+        np.array([part[rows].mean(0) for rows in groups]).reshape(-1, *part.shape[1:]) for part in described(crystals)
+    )
     counts = np.array([len(rows) for rows in groups], np.int64)
     template = np.array([templates[rows[0]] for rows in groups], np.int64)
     return StructureTypes(template, waves, likeness, pattern, counts), own
