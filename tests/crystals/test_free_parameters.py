@@ -108,3 +108,15 @@ def test_the_order_of_the_atoms_changes_nothing(name):
         assert again.elements.tolist() == first.elements.tolist()
         apart = again.coordinates - first.coordinates
         assert np.abs(apart - np.round(apart)).max() < 1e-3
+
+
+def test_as_filed_the_first_atom_stands_for_its_orbit():
+    original = known_crystal("YBa2Cu3O7", primitive=True)
+    numbers = np.array([site.specie.Z for site in original])
+    cell = original.lattice.matrix, original.frac_coords[::-1], numbers[::-1]
+    filed, sorted_ = (free_parameters(*cell, in_order=in_order) for in_order in (False, True))
+    assert filed.elements.tolist() != sorted_.elements.tolist()
+    assert sorted(filed.template.positions) == sorted(sorted_.template.positions)
+    assert (
+        StructureMatcher(scale=False).get_rms_dist(structure(filed.crystal()), structure(sorted_.crystal()))[0] < 1e-6
+    )

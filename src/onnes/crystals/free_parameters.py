@@ -186,7 +186,7 @@ class FreeParameters:
 
 
 def free_parameters(
-    lattice: Floats, frac_coords: Floats, atomic_numbers: Ints, *, symprec: float = SYMPREC_A
+    lattice: Floats, frac_coords: Floats, atomic_numbers: Ints, *, symprec: float = SYMPREC_A, in_order: bool = True
 ) -> FreeParameters:
     """Write a crystal in the free parameters of its space group.
 
@@ -198,6 +198,9 @@ def free_parameters(
         Shapes (n, 3) and (n,).
     symprec
         Tolerance of the symmetry search, angstrom; the crystal is made symmetric within it.
+    in_order
+        Choose which atom stands for its orbit, and sort orbits of one letter by electronegativity and coordinates, so that like
+        crystals have like parameters; otherwise the first atom and the order of the file.
 
     Raises
     ------
@@ -225,15 +228,16 @@ def free_parameters(
     orbits = [np.flatnonzero(np.array(again.orbits) == first) for first in sorted(set(again.orbits))]
     # Which atom stands for its orbit, and the order of the orbits, are the crystal's own affair in the file; here like
     # crystals shall have like parameters in the same places.
+    candidates = orbits if in_order else [sites[:1] for sites in orbits]
     lines = [
         min((_line(rotations, translations, positions[site]) for site in sites), key=lambda one: one.key)
-        for sites in orbits
+        for sites in candidates
     ]
     # The letters of the first search: the second may move the origin once more, to another that is as good.
     letters = dict(zip(found.mapping_std_prim, found.wyckoffs, strict=True))
     places = electronegativity_places()[numbers]
     names = [(letters[int(sites[0])], int(places[sites[0]])) for sites in orbits]
-    order = sorted(range(len(orbits)), key=lambda i: (*names[i], lines[i].key))
+    order = sorted(range(len(orbits)), key=lambda i: (*names[i], lines[i].key) if in_order else i)
     maps, shifts = np.zeros((len(numbers), 3, 3)), np.zeros((len(numbers), 3))
     n_free = np.zeros(len(orbits), np.int64)
     coordinates, orbit_of_site = np.zeros((len(orbits), 3)), np.zeros(len(numbers), np.int64)

@@ -50,9 +50,12 @@ class MatchScore:
     by_free: tuple[float, ...]
 
 
-def csp_targets(count: int = TARGETS, *, seed: int = 0) -> list[FreeParameters]:
-    """Crystals of the validation buckets with at least three free coordinates, a seeded sample."""
-    data = generator_data(VALIDATION_BUCKETS, sources=SOURCES)
+def csp_targets(count: int = TARGETS, *, seed: int = 0, in_order: bool = True) -> list[FreeParameters]:
+    """Crystals of the validation buckets with at least three free coordinates, a seeded sample.
+
+    ``in_order`` as in `onnes.crystals.free_parameters.free_parameters`.
+    """
+    data = generator_data(VALIDATION_BUCKETS, sources=SOURCES, in_order=in_order)
     pool = [one for one in data.crystals if one.template.n_free_total >= MIN_FREE]
     rows = np.sort(np.random.default_rng(seed).permutation(len(pool))[:count])
     return [pool[row] for row in rows]
@@ -133,7 +136,12 @@ def benchmark_csp(
     generator, targets = load_generator(model), csp_targets(count)
     known = TemplateGuesses(generator_data().crystals)
     plain = [without_symmetry(one) for one in targets]
+    as_filed = csp_targets(count, in_order=False)
+    filed = TemplateGuesses(generator_data(in_order=False).crystals)
     scores = {
+        "mean of the template, atoms as in the file": [
+            match_score([filed.mean(one, matched=False) for one in as_filed], as_filed)
+        ],
         "mean of the template": [match_score([known.mean(one, matched=False) for one in targets], targets)],
         "mean of the template, elements matched": [match_score([known.mean(one) for one in targets], targets)],
         "nearest crystal of the template": [match_score([known.nearest(one) for one in targets], targets)],
@@ -152,8 +160,9 @@ def benchmark_csp(
         f"{MIN_FREE} free coordinates; no formula was seen in training; {unseen} have a template that was not",
         f"one sample a target, {settings.steps} steps, {seeds} seeds; StructureMatcher with stol 0.5, ltol 0.3, angle_tol 10; the error is that of the matched ones",
         "given: elements, number of atoms and, with the template, space group, Wyckoff positions and which element is on which",
-        "mean: of lattice parameters and, circular, of coordinates over the training crystals of the template, orbits of one letter in their stored order (by atomic "
-        "number, then coordinates) or matched by number of atoms and electronegativity of their elements; crystals at different origins that are equally good are "
+        "mean: of lattice parameters and, circular, of coordinates over the training crystals of the template, the first atom standing for its orbit and orbits as "
+        "they come in the file; the same with the atom that stands for its orbit chosen and orbits of one letter sorted by electronegativity and coordinates, as the generator "
+        "has them; and with orbits matched by number of atoms and electronegativity of their elements; crystals at different origins that are equally good are "
         "averaged as they come; nearest: the training crystal of the template with the most similar elements, its parameters taken over (substitution)",
         "published on mp_20 (up to 20 atoms, crystals without free coordinates among them, random split), another and easier set: DiffCSP 51.5 / 0.063 without "
         "template, DiffCSP++ 80.3 / 0.030 with it",

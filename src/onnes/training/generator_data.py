@@ -82,6 +82,7 @@ def generator_data(
     sources: Sequence[str] = SOURCES,
     max_atoms: int = 12,
     part: str | None = None,
+    in_order: bool = True,
     rows: int | None = None,
     on_rows: Callable[[int], None] | None = None,
 ) -> GeneratorData:
@@ -97,6 +98,8 @@ def generator_data(
         Largest cell, as written in the file.
     part
         The rows of this part of the file's published split (``train``, ``val``, ``test``) instead of the buckets.
+    in_order
+        See `onnes.crystals.free_parameters.free_parameters`.
     rows
         The first so many of each file only.
     on_rows
@@ -113,7 +116,7 @@ def generator_data(
         batch, known = CrystalBatch.from_table(table), _known(table)
         for i, (own, formula) in enumerate(zip(values(table, "id"), values(table, "reduced_formula"), strict=True)):
             try:
-                found = free_parameters(*batch.crystal(i))
+                found = free_parameters(*batch.crystal(i), in_order=in_order)
             except CrystalError:
                 failed += 1
                 continue
