@@ -82,7 +82,7 @@ class ProposalOptions:
         float | None, typer.Option(help="Ask the generator for crystals of this Tc (K; diffusion).")
     ] = None
     target_formation_energy: Annotated[
-        float | None, typer.Option(help="Ask the generator for this formation energy (eV/atom; diffusion).")
+        float | None, typer.Option(help="Ask the generator for this formation energy (eV/atom), diffusion only.")
     ] = None
     guidance: Annotated[
         float | None, typer.Option(help="How strongly to ask (a factor: 1 as learned, more exaggerates; diffusion).")
