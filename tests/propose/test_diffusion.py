@@ -10,7 +10,8 @@ from onnes.crystals.free_parameters import free_parameters
 from onnes.crystals.known import known_crystal, known_table
 from onnes.crystals.schema import values
 from onnes.errors import ConfigError, ModelError
-from onnes.propose.diffusion import assignments_of, diffusion_candidates, replay_diffusion
+from onnes.propose.diffusion import diffusion_candidates, replay_diffusion
+from onnes.propose.drafts import assignments_of
 from onnes.propose.template_guesses import TemplateGuesses
 
 

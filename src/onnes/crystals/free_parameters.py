@@ -151,6 +151,20 @@ class WyckoffTemplate:
         return self.to_primitive @ lattice_from_parameters(whole)
 
 
+def plain_template(n: int) -> WyckoffTemplate:
+    """Space group 1 with n atoms: all coordinates are free.
+
+    Examples
+    --------
+    >>> plain_template(2).key, plain_template(2).n_free_total
+    ('1:1a 1a', 6)
+    """
+    return WyckoffTemplate(
+        1, ("1a",) * n, np.arange(n), np.broadcast_to(np.eye(3), (n, 3, 3)).copy(), np.zeros((n, 3)),
+        np.full(n, 3), np.eye(3),
+    )  # fmt: skip
+
+
 @dataclass(frozen=True, eq=False)
 class FreeParameters:
     """A crystal written as template, elements and free parameters.

@@ -12,6 +12,7 @@ import pyarrow as pa
 from onnes.crystals.schema import floats, is_open, values
 from onnes.errors import ConfigError
 from onnes.propose.disorder import disorder_candidates
+from onnes.propose.mixing import BOLTZMANN_EV_PER_K
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from onnes.potentials.relaxation import RelaxSettings
 
     Floats = NDArray[np.float64]
-
-BOLTZMANN_EV_PER_K = 8.617333262e-5
 
 SUMMARY = {
     "parent_id": pa.string(),

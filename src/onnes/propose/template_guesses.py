@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from onnes.crystals.electronegativity import electronegativity_places
 from onnes.crystals.free_parameters import FreeParameters
 from onnes.propose.similarity import element_distances
 
@@ -85,15 +86,9 @@ def _order(one: FreeParameters) -> Ints:
     atoms: Counter[int] = Counter()
     for z, count in zip(one.elements.tolist(), counts.tolist(), strict=True):
         atoms[z] += count
+    places = electronegativity_places()
     keys = [
-        (position, atoms[z], _electronegativity(z))
+        (position, atoms[z], places[z])
         for position, z in zip(one.template.positions, one.elements.tolist(), strict=True)
     ]
     return np.array(sorted(range(len(keys)), key=keys.__getitem__), np.int64)
-
-
-def _electronegativity(number: int) -> float:
-    from pymatgen.core import Element
-
-    value = Element.from_Z(number).data.get("X")
-    return float(value) if isinstance(value, int | float) else 0.0

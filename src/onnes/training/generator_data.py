@@ -13,7 +13,7 @@ import torch
 
 from onnes.crystals.batch import CrystalBatch
 from onnes.crystals.electronegativity import electronegativity_places
-from onnes.crystals.free_parameters import FreeParameters, free_parameters
+from onnes.crystals.free_parameters import FreeParameters, free_parameters, lattice_parameters, plain_template
 from onnes.crystals.schema import floats, values
 from onnes.errors import CrystalError
 from onnes.models.generation.elements import N_ELEMENTS
@@ -170,20 +170,13 @@ def without_symmetry(one: FreeParameters) -> FreeParameters:
     """The same crystal in space group P1: six lattice parameters, three coordinates an atom."""
     import moyopy
 
-    from onnes.crystals.free_parameters import WyckoffTemplate, lattice_parameters
-
     lattice, frac, numbers = one.crystal()
     cell = np.array(moyopy.niggli_reduce(lattice.tolist())[0])
     moved = (frac @ lattice @ np.linalg.inv(cell)) % 1.0
     # As with orbits: the order of like atoms is that of their coordinates.
     order = np.lexsort((*(moved.round(4) % 1.0).T[::-1], electronegativity_places()[numbers]))
     moved, numbers = moved[order], numbers[order]
-    n = len(numbers)
-    template = WyckoffTemplate(
-        1, ("1a",) * n, np.arange(n), np.broadcast_to(np.eye(3), (n, 3, 3)).copy(), np.zeros((n, 3)),
-        np.full(n, 3), np.eye(3),
-    )  # fmt: skip
-    return FreeParameters(template, numbers, lattice_parameters(cell), moved)
+    return FreeParameters(plain_template(len(numbers)), numbers, lattice_parameters(cell), moved)
 
 
 def in_units(data: GeneratorData, mean: torch.Tensor, std: torch.Tensor) -> torch.Tensor:

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import warnings
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+
+if TYPE_CHECKING:
+    from pymatgen.core import Element
 
 N_ELEMENTS = 95
 """Atomic numbers up to plutonium; 0 is an element that is not known."""
 UNKNOWN_RADIUS_A = 1.4
 SMALLEST_RADIUS_A = 0.5
+_USUAL_ELECTRONEGATIVITY = 1.8  # of elements that Pauling gave none
 _GROUPS, _ROWS = 18, 7
 _F_BLOCK = 2  # lanthanoids and actinoids count as groups of their own
 
@@ -36,8 +41,7 @@ def element_facts() -> torch.Tensor:
             if element.is_lanthanoid or element.is_actinoid:
                 column = _GROUPS + int(element.is_actinoid)
             facts[number, column] = facts[number, _GROUPS + _F_BLOCK + element.row - 1] = 1
-            negativity = element.data.get("X")
-            facts[number, -2] = (float(negativity) - 1.8) / 0.6 if isinstance(negativity, int | float) else 0.0
+            facts[number, -2] = (_electronegativity(element) - _USUAL_ELECTRONEGATIVITY) / 0.6
             facts[number, -1] = np.log(covalent_radii[number] / UNKNOWN_RADIUS_A) / 0.3
     return torch.from_numpy(facts)
 
@@ -67,11 +71,15 @@ def element_likeness() -> np.ndarray:
     found = np.zeros((N_ELEMENTS, 4))
     for number in range(1, N_ELEMENTS):
         element = Element.from_Z(number)
-        negativity = element.data.get("X")
         found[number] = (
-            (float(negativity) if isinstance(negativity, int | float) else 1.8) / 0.8,
+            _electronegativity(element) / 0.8,
             np.log(covalent_radii[number]) / 0.28,
             element.group / 8,
             element.row / 8,
         )
     return found
+
+
+def _electronegativity(element: Element) -> float:
+    value = element.data.get("X")
+    return float(value) if isinstance(value, int | float) else _USUAL_ELECTRONEGATIVITY

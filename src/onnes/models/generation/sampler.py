@@ -114,6 +114,7 @@ def sample(
     state = _start(network, templates, generator, fixed)
     if settings.recall_until < 1:
         state = _near_type(state, memory, torch.tensor(1.0), generator)
+        state = _held(network, state, known, fixed, torch.tensor(1.0), generator)
     times = torch.linspace(1, 0, settings.steps + 1)
     for now, after in pairwise(times):
         t = now.expand(len(templates))
