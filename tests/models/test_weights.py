@@ -50,7 +50,7 @@ def test_unknown_name(tmp_path) -> None:
 
 
 def test_every_shipped_set_is_whole() -> None:
-    assert {"structure", "electronic", "fast", "metal"} <= set(weight_names())
+    assert {"structure", "electronic", "fast", "metal", "experimental", "generator"} <= set(weight_names())
     for name in weight_names():
         loaded = load_weights(name)
         assert loaded.name == name

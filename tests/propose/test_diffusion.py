@@ -178,3 +178,23 @@ def test_a_parent_with_a_formula_takes_all_assignments(model):
     like = known_table(["NiAl"])
     found = {tuple(row) for row in values(drawn(model, n=20, like=like, formula="NbTi"), "atomic_numbers")}
     assert found == {(41, 22), (22, 41)}
+
+
+def test_the_shipped_generator_draws_sound_crystals_that_can_be_made_again():
+    table = diffusion_candidates(4, formula="Nb3Sn", seed=3)
+    assert set(values(table, "reduced_formula")) == {"Nb3Sn"}
+    assert values(table, "error") == [None] * 4
+    batch = CrystalBatch.from_table(table)
+    for row, how in enumerate(values(table, "how")):
+        again = replay_diffusion(None, how)
+        lattice, frac, numbers = batch.crystal(row)
+        assert np.allclose(again.lattice.matrix, lattice, atol=1e-6)
+        assert np.allclose(again.frac_coords, frac, atol=1e-6)
+        assert [site.specie.Z for site in again] == list(numbers)
+
+
+def test_the_shipped_generator_keeps_atoms_apart():
+    table = diffusion_candidates(20, seed=0)
+    assert sum(error is None for error in values(table, "error")) >= 19
+    structures = CrystalBatch.from_table(table).to_structures()
+    assert all(one.is_valid(tol=0.5) for one in structures)

@@ -14,7 +14,7 @@ from onnes.errors import ModelError
 from onnes.models.generation.denoiser import Denoiser, DenoiserSettings
 from onnes.models.generation.packed import LETTERS, PackedCrystals, pack
 from onnes.models.generation.structure_types import StructureTypes
-from onnes.models.weights import load_weights, weight_names, weights_sha256
+from onnes.models.weights import load_weights, weights_sha256
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -162,11 +162,6 @@ def load_generator(name: str = DEFAULT_GENERATOR) -> GenerativeModel:
     ModelError
         When there is none, when it is of another kind, or when its file was changed.
     """
-    if name == DEFAULT_GENERATOR and name not in weight_names():
-        raise ModelError(
-            "no generator is shipped with this version; train one with `onnes train generator --out weights/generator` "
-            "(two hours, needs the training data) and name its folder"
-        )
     return _read(name, weights_sha256(name))
 
 
