@@ -13,6 +13,8 @@ from onnes.errors import ConfigError, CrystalError
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
+    from pymatgen.analysis.diffraction.core import DiffractionPattern
+    from pymatgen.core import Structure
 
     Floats = NDArray[np.float64]
 
@@ -64,6 +66,26 @@ class PowderPattern:
         sigma = fwhm_deg / (2 * np.sqrt(2 * np.log(2)))
         apart = (grid_deg[:, None] - angles[None, there]) / sigma
         return np.exp(-0.5 * apart**2) @ self.intensities[there]
+
+
+@dataclass(frozen=True)
+class Reflection:
+    """One line of a simulated powder pattern.
+
+    Attributes
+    ----------
+    two_theta_deg, d_A
+        Angle, and distance of the lattice planes.
+    intensity
+        Relative to the strongest line, which has 100.
+    hkl
+        Indices in the given cell of the families of planes that meet there.
+    """
+
+    two_theta_deg: float
+    d_A: float
+    intensity: float
+    hkl: tuple[tuple[int, ...], ...]
 
 
 def wavelength_A(radiation: str | float) -> float:
@@ -119,16 +141,47 @@ def simulated_pattern(
     >>> simulated_pattern(*iron).two_theta_deg.round(1).tolist()
     [44.7, 65.1, 82.4]
     """
-    from pymatgen.analysis.diffraction.xrd import XRDCalculator
     from pymatgen.core import Lattice, Structure
 
-    length = wavelength_A(radiation)
     structure = Structure(Lattice(np.asarray(lattice)), np.asarray(atomic_numbers).tolist(), np.asarray(frac_coords))
+    length = wavelength_A(radiation)
+    found = _calculated(structure, length, two_theta_deg)
+    return PowderPattern(np.asarray(found.x, float), np.asarray(found.y, float), length)
+
+
+def reflections(
+    structure: Structure, *, radiation: str | float = "CuKa", two_theta_deg: tuple[float, float] = TWO_THETA_DEG
+) -> list[Reflection]:
+    """Lines of a crystal with their indices, without texture or thermal motion; sites may be partly occupied.
+
+    Parameters
+    ----------
+    structure
+        The crystal in the cell that the indices shall refer to, usually the conventional one.
+    radiation, two_theta_deg
+        As for `simulated_pattern`.
+
+    Examples
+    --------
+    >>> from onnes.crystals.known import known_crystal
+    >>> [(line.hkl, round(line.d_A, 3)) for line in reflections(known_crystal("Nb"), two_theta_deg=(30, 60))]
+    [(((1, 1, 0),), 2.334), (((2, 0, 0),), 1.651)]
+    """
+    found = _calculated(structure, wavelength_A(radiation), two_theta_deg)
+    lines = zip(found.x, found.d_hkls, found.y, found.hkls, strict=True)
+    return [
+        Reflection(float(angle), float(d), float(y), tuple(tuple(int(i) for i in family["hkl"]) for family in families))
+        for angle, d, y, families in lines
+    ]
+
+
+def _calculated(structure: Structure, length_A: float, two_theta_deg: tuple[float, float]) -> DiffractionPattern:
+    from pymatgen.analysis.diffraction.xrd import XRDCalculator
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        calculator = XRDCalculator(wavelength=length)  # pyright: ignore[reportArgumentType] - it takes numbers
-        found = calculator.get_pattern(structure, two_theta_range=two_theta_deg)
-    return PowderPattern(np.asarray(found.x, float), np.asarray(found.y, float), length)
+        calculator = XRDCalculator(wavelength=length_A)  # pyright: ignore[reportArgumentType] - it takes numbers
+        return calculator.get_pattern(structure, two_theta_range=two_theta_deg)
 
 
 def read_pattern(path: str | Path, *, radiation: str | float = "CuKa") -> PowderPattern:
