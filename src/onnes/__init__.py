@@ -18,9 +18,12 @@ __all__ = [
     "mixing",
     "order",
     "phonons",
+    "plan_experiment",
     "predict",
     "properties",
     "propose",
+    "rank",
+    "record_measurement",
     "relax",
     "report",
     "screen",
@@ -29,19 +32,24 @@ __all__ = [
 if TYPE_CHECKING:
     from onnes.tools.campaigns import discover, report, screen
     from onnes.tools.crystals import hull, predict, propose, relax
+    from onnes.tools.experiment import plan_experiment, record_measurement
     from onnes.tools.experimental import experimental
     from onnes.tools.explain import explain
     from onnes.tools.mixing import mixing
     from onnes.tools.order import order
     from onnes.tools.phonons import phonons
     from onnes.tools.properties import properties
+    from onnes.tools.rank import rank
+
+# Functions whose tool has a shorter name: as commands they stand beside the others.
+_TOOLS = {"plan_experiment": "plan", "record_measurement": "measure"}
 
 
 def __getattr__(name: str) -> Any:
     """Look the public functions up in the tool registry when they are first used, so that importing stays cheap."""
     if name in __all__:
         registry = importlib.import_module("onnes.tools.registry")
-        return registry.tool(name).function()
+        return registry.tool(_TOOLS.get(name, name)).function()
     raise AttributeError(f"module 'onnes' has no attribute {name!r}")
 
 

@@ -29,3 +29,15 @@ class ConfigError(OnnesError):
 
 class SpectrumError(OnnesError, ValueError):
     """A spectrum cannot be used: its grid is not increasing, or its shape does not fit the grid."""
+
+
+class EvidenceError(OnnesError):
+    """A number has no source, or the record of a study was changed."""
+
+
+class BudgetSpent(OnnesError):
+    """The budget of a study does not allow another step."""
+
+
+class NotApproved(OnnesError):
+    """Something that writes or submits was not allowed by a person."""

@@ -1,33 +1,99 @@
 import importlib
 import inspect
+from typing import Annotated, get_type_hints
 
 import pytest
+from pydantic import TypeAdapter
 
 import onnes
 from onnes.errors import ConfigError
+from onnes.tools.call import INJECTED, Made, SetResult, arguments_of
 from onnes.tools.registry import tool, tools
 
-
-def test_every_tool_can_be_imported_and_is_documented():
-    for spec in tools():
-        function = spec.function()
-        assert function.__name__ == spec.name
-        assert inspect.getdoc(function)
-        assert spec.summary
-        assert spec.cost
-        assert spec.effect in ("read", "compute", "submit", "write")
+NAMES = [spec.name for spec in tools()]
 
 
-def test_names_are_unique_and_are_those_of_the_package():
-    names = [spec.name for spec in tools()]
-    assert len(names) == len(set(names))
-    assert set(names) == set(onnes.__all__) - {"__version__"}
-    for name in names:
-        assert getattr(onnes, name) is tool(name).function()
+@pytest.mark.parametrize("name", NAMES)
+def test_every_tool_says_what_it_is(name):
+    spec = tool(name)
+    assert spec.summary
+    assert spec.cost
+    assert spec.effect in ("read", "compute", "submit", "write")
+    if spec.target:
+        assert inspect.getdoc(spec.function())
+    else:
+        with pytest.raises(ConfigError, match=f"onnes call {name}"):
+            spec.function()
 
 
-def test_tools_that_make_files_say_so():
-    assert {spec.name for spec in tools() if spec.effect == "write"} == {"screen", "discover", "report"}
+@pytest.mark.parametrize("name", NAMES)
+def test_every_action_is_there_and_is_explained_to_who_calls_it(name):
+    action = tool(name).action_function()
+    assert action.__name__ == name
+    first = (inspect.getdoc(action) or "").splitlines()[0]
+    assert 40 < len(first) < 300, first
+    assert first.endswith(".")
+    parameters = inspect.signature(action).parameters
+    assert next(iter(parameters)) == "study"
+    for parameter in parameters.values():
+        assert parameter.name in ("study", "crystals") or parameter.kind is parameter.KEYWORD_ONLY, parameter
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_argument_is_described_bounded_and_flat(name):
+    schema = arguments_of(name).model_json_schema()
+    assert schema["additionalProperties"] is False
+    assert "$defs" not in schema
+    assert not set(INJECTED) & set(schema["properties"])
+    for key, about in schema["properties"].items():
+        assert about.get("description"), f"{name}: {key} is not described"
+        for part in about.get("anyOf", [about]):
+            kind = part.get("type")
+            if kind in ("integer", "number"):
+                bounds = {"minimum", "exclusiveMinimum"}, {"maximum", "exclusiveMaximum"}
+                assert all(bound & set(part) for bound in bounds), f"{name}: {key} has no bounds"
+            if kind == "string":
+                assert {"enum", "const", "maxLength"} & set(part), f"{name}: {key} may be of any length"
+            if kind == "array":
+                assert "maxItems" in part, f"{name}: {key} may be of any length"
+            assert kind != "object", f"{name}: {key} is not flat"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_one_name_will_do_where_a_list_is_asked_for(name):
+    model = arguments_of(name)
+    for key, about in model.model_json_schema()["properties"].items():
+        if about.get("type") == "array":
+            one = about["items"].get("enum", ["Nb"])[0]
+            field = model.model_fields[key]
+            adapter = TypeAdapter(Annotated[field.annotation, *field.metadata])
+            assert adapter.validate_python(f"[{one}]") == adapter.validate_python([one]) == (one,)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_argument_is_a_place_outside_the_study(name):
+    for key in arguments_of(name).model_fields:
+        assert not {"path", "file", "folder", "out", "reference", "plots", "url"} & set(key.split("_")), key
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_tool_that_makes_a_set_returns_rows(name):
+    spec = tool(name)
+    returned = get_type_hints(spec.action_function())["return"]
+    assert (returned is Made) == spec.makes_set
+    if name in ("status", "result", "cancel"):
+        assert returned is SetResult
+
+
+def test_names_are_unique_and_hold_those_of_the_package():
+    assert len(NAMES) == len(set(NAMES))
+    public = {getattr(onnes, name) for name in onnes.__all__ if name != "__version__"}
+    assert public == {spec.function() for spec in tools() if spec.target}
+
+
+def test_tools_that_write_say_so():
+    assert {spec.name for spec in tools() if spec.effect == "write"} == {"measure", "report"}
+    assert not [spec.name for spec in tools() if spec.effect == "submit"]
 
 
 def test_an_unknown_tool_names_the_known_ones():
