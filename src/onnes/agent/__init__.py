@@ -1,0 +1,1 @@
+"""Planners, routes and the evidence record."""
