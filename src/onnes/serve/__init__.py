@@ -1,0 +1,1 @@
+"""Web pages, REST and MCP: thin adapters over the tools."""
