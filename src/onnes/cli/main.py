@@ -7,7 +7,21 @@ import sys
 
 import typer
 
-from onnes.cli import campaigns, crystals, disorder, experimental, explain, maintenance, phonons, properties
+from onnes.cli import (
+    agent,
+    campaigns,
+    crystals,
+    disorder,
+    experiment,
+    experimental,
+    explain,
+    judgement,
+    maintenance,
+    phonons,
+    properties,
+    serve,
+    study,
+)
 from onnes.cli.options import EXIT_STOPPED, EXIT_USAGE
 from onnes.errors import OnnesError
 
@@ -24,6 +38,11 @@ properties.add_commands(app)
 phonons.add_commands(app)
 disorder.add_commands(app)
 campaigns.add_commands(app)
+judgement.add_commands(app)
+experiment.add_commands(app)
+serve.add_commands(app)
+study.add_commands(app)
+agent.add_commands(app)
 maintenance.add_commands(app)
 
 

@@ -45,7 +45,7 @@ def benchmark(
         typer.Argument(
             help="tc, classifier, experimental, jarvis, metal, spectrum, speed, predict, relax, hull, elasticity, unrelaxed, "
             "substitution, proposals, search, csp, perov-5, generation, guidance, stability, phases, phonons, dynamic, "
-            "heat-capacity or gates.",
+            "heat-capacity, gates or agent.",
             show_default=False,
         ),
     ],
@@ -82,6 +82,8 @@ def benchmark(
     from onnes.tools.benchmarks import run_benchmark
     from onnes.tools.progress import Bars
 
+    if what == "agent":
+        _with_language_model()
     with Bars(quiet=quiet or json) as bars:
         bars.bar(what, None)
         result = run_benchmark(
@@ -97,6 +99,16 @@ def benchmark(
     if out is not None:
         out.write_text(result.markdown(), encoding="utf-8")
     sys.stdout.write(jsonlib.dumps(result.values, indent=1) + "\n" if json else result.markdown())
+
+
+def _with_language_model() -> None:
+    """Let the language model of the environment take part in the benchmark of planners."""
+    from onnes.agent.endpoint import Endpoint
+    from onnes.agent.model_order import model_order
+    from onnes.tools.agent_benchmark import PLANNERS
+
+    if Endpoint.is_set():
+        PLANNERS["llm planner"] = model_order(Endpoint.of())
 
 
 def train(
