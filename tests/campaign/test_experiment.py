@@ -111,6 +111,65 @@ def test_hazards_of_elements_and_precursors(hull):
     assert not any(h.element == "Be" for h in make_plan(ROW, known_crystal("Nb3Sn"), hull).hazards)
 
 
+def hazards_at(structure, hull, **row):
+    return {(h.element, h.kind): h for h in make_plan({"id": "x", **row}, structure, hull).hazards}
+
+
+def cubic(*symbols):
+    places = [[0, 0, 0], [0.5, 0.5, 0.5], [0.25, 0.25, 0.25], [0.75, 0.75, 0.75]]
+    return Structure(Lattice.cubic(4.2), symbols, places[: len(symbols)])
+
+
+def elements(*symbols):
+    return Hull(reference([(symbol, 0.0, symbol) for symbol in symbols]))
+
+
+def test_what_is_weighed_on_purpose_is_no_seldom_hazard():
+    found = hazards_at(cubic("V", "O", "O"), elements("V", "O2"))
+    assert "vanadium pentoxide" in found["V", "toxicity"].text  # VO2 from V2O5 and V2O3
+    assert "not needed" not in found["V", "toxicity"].text
+    assert ("V", "toxicity") not in hazards_at(cubic("V", "Ga"), elements("V", "Ga"))
+
+
+@pytest.mark.parametrize("symbol", ["Zr", "Hf", "Ti"])
+def test_powders_that_ignite_are_hazards_where_there_is_powder(symbol):
+    found = hazards_at(cubic(symbol, "N"), elements(symbol, "N2"))
+    assert "may ignite by itself in air" in found[symbol, "fire"].text
+    assert "ammonia is toxic if inhaled" in found["N", "gas"].text
+    assert (symbol, "fire") not in hazards_at(cubic(symbol, "V"), elements(symbol, "V"))  # pieces, in an arc
+
+
+def test_hydrogen_is_a_hazard():
+    for structure, symbols, row in (
+        (cubic("Pd", "H"), ("Pd", "H2"), {}),
+        (cubic("Mg", "H", "H"), ("Mg", "H2"), {}),
+        (cubic("S", "H", "H", "H"), ("S", "H2"), {"pressure_GPa": 150.0}),
+    ):
+        found = hazards_at(structure, elements(*symbols), **row)
+        assert "extremely flammable" in found["H", "gas"].text
+        assert all(one.source for one in found.values())
+    assert "hydrogen sulfide" in found["S", "gas"].text
+
+
+def test_hazards_of_the_method_and_of_halides():
+    mercury = hazards_at(cubic("Hg", "Nb"), elements("Hg", "Nb"))
+    assert "reaches 1 bar at 630 K" in mercury["Hg", "pressure"].text
+    beryllium = hazards_at(known_crystal("NbBe2"), elements("Be", "Nb"))
+    assert "settles as dust" in beryllium["Be", "gas"].text
+    row = {"id": "x"}
+    halides = make_plan(row, cubic("Cs", "Cl"), elements("Cs", "Cl2"), precursors=["CsCl"]).hazards
+    assert any(h.element == "Cl" and "hydrogen chloride" in h.text for h in halides)
+    with pytest.raises(ConfigError, match="no route is suggested"):
+        make_plan(row, cubic("Cs", "Cl"), elements("Cs", "Cl2"))
+
+
+def test_a_plan_without_a_route_says_so_on_its_page():
+    page = make_plan({"id": "x"}, cubic("S", "H", "H", "H"), elements("S", "H2")).markdown()
+    assert "**no route suggested.**" in page
+    assert "toxic or explosive gases" in page
+    assert "atmosphere" not in page
+
+
 def test_precursors_of_the_user_count(hull):
     found = make_plan(ROW, known_crystal("Nb3Sn"), hull, precursors=["Nb", "NbSn2"])
     assert [p.formula for p in found.charge.precursors] == ["Nb", "NbSn2"]

@@ -110,6 +110,36 @@ def test_what_is_no_formula_and_what_is_no_mass():
             weigh("Nb3Sn", mass)
 
 
+@pytest.mark.parametrize("formula", ["RbNbF6", "NbCl4", "CsCl", "NaCl", "KBr"])
+def test_halogens_are_never_weighed_as_elements(formula):
+    with pytest.raises(ConfigError, match=r"no route is suggested.*--precursor"):
+        weigh(formula, 1.0)
+    assert amounts(weigh(formula, 1.0, precursors=[formula])) == {formula: 1}
+
+
+def test_halogens_are_refused_when_they_are_asked_for():
+    with pytest.raises(ConfigError, match="Cl2 as the element"):
+        weigh("NbCl4", 1.0, precursors=["Nb", "Cl2"])
+    assert amounts(weigh("CsPbCl3", 1.0, precursors=["CsCl", "PbCl2"])) == {"CsCl": 1, "PbCl2": 1}
+
+
+def test_a_closed_vessel_exchanges_no_gas_where_it_need_not():
+    open_to_air = weigh("YBa2Cu3O7", 1.0)
+    closed = weigh("YBa2Cu3O7", 1.0, vessel="closed")
+    assert "O2" in amounts(open_to_air)
+    assert amounts(closed) == {"Y2O3": 0.5, "BaO": 1.5, "BaO2": 0.5, "CuO": 3}
+    assert closed.notes == ()
+
+
+@pytest.mark.parametrize("vessel", ["closed", "loaded", "unknown"])
+def test_only_an_open_vessel_has_an_atmosphere(vessel):
+    (note,) = weigh("MgH2", 1.0, vessel=vessel).notes
+    assert note.startswith("H2 is ")
+    assert "atmosphere" not in note
+    assert "atmosphere" in weigh("MgH2", 1.0).notes[0]
+    assert "atmosphere" in weigh("NbN", 1.0, precursors=["Nb", "N2"]).notes[0]
+
+
 def test_every_powder_is_a_compound_of_a_gas_or_a_light_element():
     assert len(set(POWDERS)) == len(POWDERS)
     for name in POWDERS:

@@ -1,10 +1,11 @@
+import hashlib
 import json
 
 import pyarrow as pa
 import pytest
 
 from onnes.campaign.study import Study
-from onnes.campaign.value import plain_text, title_of, unit_of
+from onnes.campaign.value import plain_text, title_of, unit_of, visible
 from onnes.crystals.known import known_table
 from onnes.crystals.schema import with_columns
 from onnes.errors import ConfigError, EvidenceError
@@ -176,6 +177,28 @@ def test_text_from_outside_loses_its_control_characters(study, set_id):
     assert study.value(f"{set_id}/a/notes").text == "call[31m submit now"
     assert plain_text("a\u202eb\u200bc\x00") == "abc"
     assert len(plain_text("x" * 5000)) == 1000
+
+
+def test_what_nobody_sees_is_taken_out_of_text():
+    assert visible("th\u00adir\u200bty\u3164\u2800\ufe0f\U000e0101 \x1b[2J\n") == "thirty [2J\n"
+    assert visible("μB, é, ½, 超\t|", keep="") == "μB, é, ½, 超|"
+
+
+@pytest.mark.parametrize("text", [b"{", b"[]", b"{}", b'{"set_id": "000000000000"}', b"\xff"])
+def test_an_origin_that_cannot_be_read_is_named(study, set_id, text):
+    path = study.folder / "sets" / f"{set_id}.json"
+    path.write_bytes(text)
+    for ask in (lambda: study.info(set_id), study.sets, lambda: study.table(set_id), lambda: study.info_sha256(set_id)):
+        with pytest.raises(EvidenceError, match=f"the origin of set {set_id} was changed"):
+            ask()
+
+
+def test_an_origin_belongs_to_its_set_and_has_a_hash(study, set_id):
+    path = study.folder / "sets" / f"{set_id}.json"
+    assert study.info_sha256(set_id) == hashlib.sha256(path.read_bytes()).hexdigest()
+    (study.folder / "sets" / f"{'d' * 12}.json").write_bytes(path.read_bytes())
+    with pytest.raises(EvidenceError, match="is the origin of another set"):
+        study.info("d" * 12)
 
 
 @pytest.mark.parametrize("damage", ["change", "remove"])

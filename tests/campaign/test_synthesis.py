@@ -2,8 +2,8 @@ import pytest
 
 from onnes.campaign.element_melting import composition_of, element_meltings
 from onnes.campaign.procedures import AMBIENT_GPA
-from onnes.campaign.synthesis import METASTABLE_EV, suggest_route
-from onnes.errors import CrystalError
+from onnes.campaign.synthesis import METASTABLE_EV, charge_of, suggest_route
+from onnes.errors import ConfigError, CrystalError
 from onnes.physics.hull import Hull
 from onnes.physics.reference import Reference
 from tests.physics.references import reference
@@ -34,7 +34,6 @@ def flat(*formulas, **energies):
         ("Mg2Si", "sealed ampoule"),  # Mg boils above the melting point of Si, yet does not stay in an arc
         ("Nb3Sb", "sealed ampoule"),
         ("CaC6", "sealed ampoule"),
-        ("NaCl", "sealed ampoule"),
         ("HgBa2CuO4", "sealed ampoule"),
         ("ZrB2", "powders and spark plasma"),
         ("NbC", "powders and spark plasma"),
@@ -43,7 +42,27 @@ def flat(*formulas, **energies):
         ("YNi2B2C", "arc melting"),  # nickel is no refractory metal
         ("NbN", "gas reaction"),
         ("PdH", "gas reaction"),
-        ("LaH10", "high pressure"),
+        ("LaH10", "no route suggested"),  # no pressure is given
+        ("Nb2N", "powders and spark plasma"),  # from Nb and NbN: flowing nitrogen would go on to NbN
+        ("MgH2", "autoclave"),
+        ("Mg2NiH4", "autoclave"),
+        ("LaNi5H6", "autoclave"),
+        ("ZrH", "gas reaction"),
+        ("H3S", "no route suggested"),  # hydrogen sulfide
+        ("LiBH4", "no route suggested"),
+        ("Ba2N", "gas reaction"),
+        ("TlPb", "sealed ampoule"),
+        ("Tl7Sb2", "sealed ampoule"),
+        ("InBi", "sealed ampoule"),
+        ("LiAl", "sealed ampoule"),
+        ("CaPd", "sealed ampoule"),
+        ("EuNi", "sealed ampoule"),
+        ("YbRh2", "sealed ampoule"),
+        ("CdNi", "sealed ampoule"),
+        ("TlBa2Ca2Cu3O9", "sealed ampoule"),
+        ("K2S", "no route suggested"),  # the elements react violently
+        ("Tc", "no route suggested"),
+        ("PuCoGa5", "no route suggested"),
     ],
 )
 def test_elements_decide_the_method(formula, method, empty):
@@ -66,10 +85,14 @@ def test_a_crystal_for_high_pressure(empty):
 def test_a_nitride_far_above_the_hull_needs_pressure():
     hull = flat("Nb", "N2", Nb2N=-1.0)
     assert suggest_route("NbN", hull, energy_eV_per_atom=-0.75 + METASTABLE_EV - 0.01).method == "gas reaction"
-    found = suggest_route("NbN", hull, energy_eV_per_atom=-0.75 + METASTABLE_EV + 0.01)
+    high = -0.75 + METASTABLE_EV + 0.01
+    found = suggest_route("NbN", hull, energy_eV_per_atom=high, precursors=["NbN"])
     assert found.method == "high pressure"
     assert any("only pressure keeps it in" in reason.text for reason in found.reasons)
     assert any("Sci. Adv. 2, e1600225 (2016)" in warning.source for warning in found.warnings)
+    unsupplied = suggest_route("NbN", hull, energy_eV_per_atom=high)
+    assert unsupplied.method == "no route suggested"
+    assert any("N2 would have to go into or out of a closed vessel" in reason.text for reason in unsupplied.reasons)
 
 
 def test_energies_of_oxides_with_u_do_not_decide():
@@ -132,6 +155,99 @@ def test_annealing_is_a_rule_of_thumb(empty):
     assert suggest_route("CaC6", empty).annealing.homogenise_at_K == pytest.approx(0.6 * 1115)  # graphite does not melt
     assert "Fused silica creeps" in suggest_route("NbC", empty).annealing.text
     assert "Fused silica creeps" not in found.text
+
+
+@pytest.mark.parametrize("formula", ["Nb3Hg", "NbP", "Mo6PbS8", "PbSe2", "Ta3Sb", "MgH2", "NbN", "LaH10", "TlPb"])
+def test_no_annealing_where_an_element_would_boil_or_nothing_is_known(formula, empty):
+    assert suggest_route(formula, empty).annealing is None
+
+
+@pytest.mark.parametrize(("formula", "homogenise"), [("V3Ga", 1028), ("KFe2As2", 737), ("LiAl", 416), ("FeSe", 692)])
+def test_no_hold_near_room_temperature(formula, homogenise, empty):
+    found = suggest_route(formula, empty).annealing
+    assert (found.hold_below_K, found.lowest_solid) == (None, None)
+    assert found.homogenise_at_K == pytest.approx(homogenise, abs=1)
+    assert "old first" not in found.text
+
+
+def test_annealing_stays_below_what_boils(empty):
+    for formula in ("MgB2", "CaFe2As2", "Nb3Sb", "ZrZn2", "Mg2Si", "BaFe2As2", "FeSe", "KFe2As2", "Nb3Sn", "NbC"):
+        route = suggest_route(formula, empty)
+        if (found := route.annealing) is not None:
+            boils = min(e.boiling_point_K for e in route.elements)
+            assert max(found.hold_below_K or 350, 350) < found.homogenise_at_K < boils
+
+
+@pytest.mark.parametrize("pressure_GPa", [26, 150, 170])
+@pytest.mark.parametrize("formula", ["LaH10", "H3S"])
+def test_megabars_are_reached_in_a_diamond_anvil_cell_only(formula, pressure_GPa, empty):
+    found = suggest_route(formula, empty, pressure_GPa=pressure_GPa)
+    assert found.method == "diamond-anvil cell"
+    assert f"to {pressure_GPa} GPa" in found.procedure
+    assert "source of hydrogen, NH3BH3" in found.procedure
+    assert "measured in the cell" in found.procedure
+    assert "press" not in found.procedure.replace("compressed", "")
+    assert found.alternatives == ()
+    assert found.annealing is None
+
+
+def test_hydrogen_under_moderate_pressure_goes_into_a_cell_too(empty):
+    assert suggest_route("LaH10", empty, pressure_GPa=10).method == "diamond-anvil cell"
+    assert suggest_route("V3Si", empty, pressure_GPa=25).method == "high pressure"
+    assert suggest_route("V3Si", empty, pressure_GPa=100).method == "diamond-anvil cell"
+    assert "hydrogen" not in suggest_route("V3Si", empty, pressure_GPa=100).procedure
+
+
+@pytest.mark.parametrize("formula", ["MgH2", "Mg2NiH4", "NaH", "CaNiH3", "LaNi5H6"])
+def test_hydrides_are_never_heated_in_a_closed_tube(formula, empty):
+    found = suggest_route(formula, empty)
+    assert "autoclave made for hydrogen" in found.procedure
+    assert "Never in a welded tube" in found.procedure
+    assert {other.method for other in found.alternatives} <= {"autoclave"}
+
+
+def test_a_gas_reaction_stops_at_the_calculated_gain(empty):
+    found = suggest_route("NbN", empty)
+    assert "stop at the calculated gain" in found.procedure
+    assert [p.formula for p in charge_of(found.method, "NbN", 1.0).precursors] == ["N2", "Nb"]
+    hydride = charge_of(suggest_route("ZrH", empty).method, "ZrH", 1.0)
+    assert {p.kind for p in hydride.precursors} == {"gas", "element"}
+    assert "ammonia" not in suggest_route("Sr2N", empty).procedure  # strontium dissolves in it
+
+
+@pytest.mark.parametrize(
+    ("formula", "metal"), [("KFe2As2", "K"), ("CaFe2As2", "Ca"), ("NaSb", "Na"), ("EuFe2As2", "Eu")]
+)
+def test_vapour_that_eats_silica_gets_a_welded_tube(formula, metal, empty):
+    said = suggest_route(formula, empty).procedure
+    assert "welded shut under argon" in said
+    assert f"vapour of {metal} eats through bare silica" in said
+
+
+def test_oxides_are_not_put_into_graphite(empty):
+    assert "graphite would reduce" in suggest_route("HgBa2CuO4", empty).procedure
+
+
+def test_a_closed_vessel_that_would_burst_is_not_suggested(empty):
+    found = suggest_route("HgBa2CuO4", empty, precursors=["HgO", "BaCO3", "CuO"])
+    assert found.method == "no route suggested"
+    assert any("CO2" in reason.text and "may burst" in reason.text for reason in found.reasons)
+
+
+@pytest.mark.parametrize("formula", ["RbNbF6", "NbCl4", "CsCl"])
+def test_halogens_as_elements_get_no_route(formula, empty):
+    with pytest.raises(ConfigError, match="no route is suggested"):
+        suggest_route(formula, empty)
+    found = suggest_route(formula, empty, precursors=[formula])
+    assert found.method == "sealed ampoule"
+    assert "atmosphere" not in found.procedure
+
+
+@pytest.mark.parametrize(
+    ("formula", "symbol", "kelvin"), [("Nb3Hg", "Hg", 630), ("Mo6PbS8", "S", 718), ("FeSe", "Se", 958)]
+)
+def test_the_temperature_stays_below_what_boils_while_it_is_unreacted(formula, symbol, kelvin, empty):
+    assert f"{symbol} reaches 1 bar at {kelvin} K" in suggest_route(formula, empty).procedure
 
 
 @pytest.mark.parametrize(

@@ -58,9 +58,14 @@ def test_wrong_use_is_one_line(plan, call, tmp_path) -> None:
     one_line_error(plan("--out", tmp_path / "plan.pdf"), "plan.pdf", ".md")
     one_line_error(plan("--radiation", "sunlight"), "sunlight", "CuKa")
     one_line_error(plan("--mass-g", "0"), "above 0 g")
+    one_line_error(plan("--mu-star", "0.6"), "between 0 and 0.5")
     one_line_error(plan("--mu-star", "0.9"), "mu*")
     one_line_error(plan("--id", "x"), "no row 'x'")
     one_line_error(call("plan", tmp_path / "gone.cif"), "gone.cif")
+
+
+def test_the_help_names_the_bounds_of_mu_star(call) -> None:
+    assert "0 to 0.5" in " ".join(call("plan", "--help").out.replace("│", " ").split())
 
 
 def test_measure_add_list_export(call, campaign, tmp_path) -> None:  # noqa: F811 - the fixture

@@ -13,6 +13,10 @@ from onnes.errors import CrystalError
 ROOM_K = 298.0
 NEVER_IN_AN_ARC_K = 1500.0
 """What boils below it does not stay in an arc furnace (rule of thumb)."""
+NEVER_IN_AN_OPEN_ARC = frozenset(("Li", "Na", "K", "Rb", "Cs", "Ca", "Sr", "Ba", "Eu", "Yb", "Tl", "Cd", "Hg"))
+"""Metals that burn or evaporate there, or whose fume is toxic, whatever is melted with them."""
+LOW_POOL_K = 1400.0
+"""What melts below it is melted in a closed tube in a furnace (rule of thumb)."""
 MOST_CARBON_IN_A_MELT = 1 / 3
 
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict
 
-from onnes.campaign.element_criteria import CONCERN, mixing
-from onnes.campaign.element_melting import composition_of, elements_of
+from onnes.campaign.element_criteria import mixing
+from onnes.campaign.element_melting import composition_of
 from onnes.campaign.expected_transition import MU_STARS, ExpectedTransition, expected_transition
+from onnes.campaign.hazards import Hazard, hazards_of
 from onnes.campaign.powder_lines import ExpectedPattern, PhaseLines, expected_pattern, lines_of_others
-from onnes.campaign.precursors import Charge, weigh
-from onnes.campaign.synthesis import Reason, Route, suggest_route
-from onnes.crystals.element_facts import element_facts
+from onnes.campaign.precursors import Charge
+from onnes.campaign.synthesis import Reason, Route, charge_of, suggest_route
 from onnes.crystals.parquet import PARTLY_OCCUPIED
 from onnes.errors import ConfigError, CrystalError
 from onnes.version import __version__
@@ -20,27 +20,12 @@ from onnes.version import __version__
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from pymatgen.core import Composition, Structure
+    from pymatgen.core import Structure
 
-    from onnes.crystals.element_facts import Fact
     from onnes.physics.hull import Hull
 
 _MOST_OTHER_PHASES = 12
 _MAX_MU_STAR = 0.5
-
-
-Kind = Literal["toxicity", "radioactivity", "air"]
-
-
-class Hazard(BaseModel):
-    """What to mind about an element of the crystal or of its precursors; the compound itself may behave otherwise."""
-
-    model_config = ConfigDict(frozen=True)
-
-    element: str
-    kind: Kind
-    text: str
-    source: str
 
 
 class ExperimentPlan(BaseModel):
@@ -65,7 +50,7 @@ class ExperimentPlan(BaseModel):
     warnings
         What makes the plan doubtful.
     hazards
-        Of the elements.
+        Of the elements, the precursors and the method.
     onnes
         Version that made the plan.
     """
@@ -133,7 +118,7 @@ def make_plan(
     Raises
     ------
     ConfigError
-        For an impossible set of precursors, an unknown radiation, a mass or mu* out of range.
+        For an impossible set of precursors, none that avoids a halogen as the element, an unknown radiation, a mass or mu* out of range.
     CrystalError
         When the crystal has no symmetry or no powder line.
 
@@ -151,10 +136,10 @@ def make_plan(
     formula = structure.composition.reduced_formula
     energy, energy_source = _energy(row, hull)
     route = suggest_route(
-        formula, hull, energy_eV_per_atom=energy, energy_source=energy_source, pressure_GPa=row.get("pressure_GPa") or 0.0
+        formula, hull, energy_eV_per_atom=energy, energy_source=energy_source, pressure_GPa=row.get("pressure_GPa") or 0.0,
+        precursors=precursors,
     )  # fmt: skip
-    powders = route.method in ("powders and spark plasma", "high pressure")
-    charge = weigh(formula, mass_g, precursors=precursors, powders=powders)
+    charge = charge_of(route.method, formula, mass_g, precursors=precursors)
     pattern = expected_pattern(structure, radiation=radiation, geometry=row.get("geometry") or "input")
     others = lines_of_others(_likely(formula, route, charge, phases), pattern, given=phases)
     return ExperimentPlan(
@@ -171,7 +156,7 @@ def make_plan(
         other_phases=tuple(others),
         transition=expected_transition(row, mu_stars=mu_stars),
         warnings=tuple(_warnings(row, structure, hull)),
-        hazards=tuple(_hazards(structure.composition, charge)),
+        hazards=hazards_of(structure.composition, charge, route),
         onnes=__version__,
     )
 
@@ -227,22 +212,6 @@ def _warnings(row: Mapping[str, Any], structure: Structure, hull: Hull) -> list[
     if (row.get("geometry") or "input") == "input" and row.get("energy_eV_per_atom") is not None:
         text = "Energy and lattice constants are those of the given geometry, not of a relaxed one."
         found.append(Reason(text=text, source="column geometry"))
-    return found
-
-
-def _hazards(composition: Composition, charge: Charge) -> list[Hazard]:
-    elements = set(elements_of(composition))
-    for precursor in charge.precursors:
-        elements |= set(elements_of(composition_of(precursor.formula)))
-    found = []
-    for symbol in sorted(elements):
-        facts = element_facts(symbol)
-        known: tuple[tuple[Kind, Fact | None], ...] = (
-            ("toxicity", facts.toxicity), ("radioactivity", facts.radioactivity), ("air", facts.air),
-        )  # fmt: skip
-        for kind, fact in known:
-            if fact is not None and fact.value >= CONCERN:
-                found.append(Hazard(element=symbol, kind=kind, text=fact.text, source=fact.source))
     return found
 
 

@@ -133,7 +133,7 @@ def _hazards(plan: ExperimentPlan, sources: _Sources) -> list[str]:
     if not plan.hazards:
         return []
     lines = [f"- **{hazard.element}**: {_plain(hazard.text)} {sources.mark(hazard.source)}" for hazard in plan.hazards]
-    head = "Of the elements; the compound may behave otherwise. This list replaces no safety data sheet."
+    head = "Of the elements, of what is weighed, and of the method; the compound may behave otherwise. This list replaces no safety data sheet."
     return ["## Handle with care", "", head, "", *lines, ""]
 
 

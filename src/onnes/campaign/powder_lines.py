@@ -34,6 +34,13 @@ _ONE_LINE_DEG = 0.1
 _HIDES = 3.0  # a line of the crystal of this intensity hides another one
 _MOST_FAMILIES = 2
 LINES_OF_OTHERS = 5
+# Elements whose structure at room temperature ASE holds: fcc, bcc, hcp, diamond, and rhombohedral with its basis.
+_FROM_ASE = frozenset(
+    ("Al", "Ca", "Ni", "Cu", "Sr", "Rh", "Pd", "Ag", "Ce", "Ir", "Pt", "Au", "Pb", "Th", "Yb", "Li", "Na", "K", "V", "Cr",
+     "Fe", "Rb", "Nb", "Mo", "Cs", "Ba", "Eu", "Ta", "W", "Be", "Mg", "Sc", "Ti", "Co", "Zn", "Y", "Zr", "Tc", "Ru", "Cd",
+     "Gd", "Tb", "Dy", "Ho", "Er", "Tm", "Lu", "Hf", "Re", "Os", "Tl", "Si", "Ge", "As", "Sb", "Bi")
+)  # fmt: skip
+_DENSITY_WITHIN = 0.03  # a lattice constant of low temperature would shift the lines too far
 
 
 class Peak(BaseModel):
@@ -238,14 +245,18 @@ def _entries() -> dict[str, KnownCrystal]:
 
 
 def _element(symbol: str) -> Known | None:
+    """Structure of an element from ASE, where it is the one at room temperature and has the measured density."""
     from ase.build import bulk
+    from pymatgen.core import Element
     from pymatgen.io.ase import AseAtomsAdaptor
 
-    try:
-        atoms = bulk(symbol)
-    except (ValueError, RuntimeError, NotImplementedError, KeyError):  # ASE knows the simple structures only
+    if symbol not in _FROM_ASE:
         return None
-    return AseAtomsAdaptor.get_structure(atoms), "ase.data.reference_states"  # pyright: ignore[reportReturnType,reportArgumentType]
+    structure = AseAtomsAdaptor.get_structure(bulk(symbol))  # pyright: ignore[reportArgumentType]
+    measured = float(Element(symbol).density_of_solid or 0.0) / 1000  # kg/m3
+    if abs(structure.density - measured) > _DENSITY_WITHIN * measured:
+        return None
+    return structure, "ase.data.reference_states"  # pyright: ignore[reportReturnType]
 
 
 def _peak(line: Reflection, space_group: str) -> Peak:

@@ -35,6 +35,7 @@ POWDERS = (
     "YCl3",
 )  # fmt: skip
 _GASES = {"H": "H2", "N": "N2", "O": "O2", "F": "F2", "Cl": "Cl2"}
+_COMPOUND_GASES = frozenset(("CO2", "CO", "H3N", "NH3", "H2S", "SO2", "NO2", "NO", "CH4", "H4C"))
 _ROOM_K = 298.0
 _LIGHT = frozenset(("B", "C"))
 _COST_ELEMENT, _COST_COMPOUND, _COST_UNWANTED = 1.0, 1.1, 100.0  # for each atom that is no gas
@@ -46,7 +47,11 @@ _OXIDE = 0.4
 """Share of oxygen above which a crystal is made of oxides, and takes from the air or gives off what oxygen it needs."""
 _NOTHING = 1e-9
 
+_REFUSED = frozenset(("F2", "Cl2", "F", "Cl", "Br", "Br2"))
+"""Halogens that nothing here is planned with, as elements."""
+
 Kind = Literal["element", "compound", "gas"]
+Vessel = Literal["open", "closed", "loaded", "unknown"]
 
 
 class Precursor(BaseModel):
@@ -55,7 +60,7 @@ class Precursor(BaseModel):
     Attributes
     ----------
     formula, kind
-        A gas is not weighed: its mass is what the sample takes up from the atmosphere, negative for what it gives off.
+        A gas is not weighed: its mass is what the sample takes up, negative for what it gives off.
     moles_per_formula
         Formula units for each formula unit of the product.
     molar_mass_g_per_mol, mass_g
@@ -101,7 +106,7 @@ class Charge(BaseModel):
 
 
 def weigh(
-    formula: str, mass_g: float, *, precursors: Sequence[str] | None = None, powders: bool = False
+    formula: str, mass_g: float, *, precursors: Sequence[str] | None = None, powders: bool = False, vessel: Vessel = "open"
 ) -> Charge:  # fmt: skip
     """Masses of the precursors of a sample.
 
@@ -119,11 +124,15 @@ def weigh(
         gas itself only where no mixture of those has the composition.
     powders
         Whether boron and carbon shall come in compounds as well, where such a mixture exists.
+    vessel
+        Where gases come from: the atmosphere of an open one; pressure in one that is loaded with gas. In a closed one no gas is
+        taken up or given off, where there is such a mixture.
 
     Raises
     ------
     ConfigError
-        When no mixture of the precursors has the composition, or the mass is not positive.
+        When no mixture of the precursors has the composition, or only one with fluorine, chlorine or bromine as the element;
+        when the mass is not positive.
     CrystalError
         For a formula that cannot be read.
 
@@ -138,9 +147,10 @@ def weigh(
         raise ConfigError(f"a sample of {mass_g:g} g; give a mass above 0 g")
     product = composition_of(formula)
     if precursors:
-        amounts, notes = _given(product, list(dict.fromkeys(precursors)))
+        amounts, notes = _given(product, list(dict.fromkeys(precursors)), closed=vessel == "closed")
     else:
-        amounts, notes = _chosen(product, powders=powders)
+        amounts, notes = _chosen(product, powders=powders, closed=vessel == "closed"), []
+    _refuse_halogens(formula, amounts)
     molar = float(product.weight)
     found = []
     for name, amount in amounts.items():
@@ -156,12 +166,32 @@ def weigh(
     return Charge(
         formula=formula, molar_mass_g_per_mol=molar, mass_g=mass_g, precursors=tuple(found),
         unused=tuple(name for name in precursors or () if amounts.get(name, 0.0) <= _NOTHING),
-        notes=tuple(notes), source=f"balance of the elements; {ATOMIC_MASSES}",
+        notes=(*notes, *_about_gases(found, vessel)), source=f"balance of the elements; {ATOMIC_MASSES}",
     )  # fmt: skip
 
 
-def _given(product: Composition, names: list[str]) -> tuple[dict[str, float], list[str]]:
-    """Amounts of the precursors that were asked for, by non-negative least squares."""
+def _refuse_halogens(formula: str, amounts: dict[str, float]) -> None:
+    used = sorted(name for name, amount in amounts.items() if name in _REFUSED and abs(amount) > _NOTHING)
+    if used:
+        raise ConfigError(
+            f"{formula}: without other precursors it would take {', '.join(used)} as the element, which is fatal or toxic to breathe and "
+            "reacts violently with metals; no route is suggested. Name solid halides that can be weighed with --precursor, or the "
+            "compound itself"
+        )
+
+
+def _given(product: Composition, names: list[str], *, closed: bool) -> tuple[dict[str, float], list[str]]:
+    """Amounts of the precursors that were asked for; a closed vessel exchanges gas only where nothing else gives the product."""
+    if closed:
+        try:
+            return _balanced(product, names, exchange=False)
+        except ConfigError:
+            pass  # what an exchange of gas would take is said, and the route judges it
+    return _balanced(product, names, exchange=True)
+
+
+def _balanced(product: Composition, names: list[str], *, exchange: bool) -> tuple[dict[str, float], list[str]]:
+    """Amounts by non-negative least squares, and what to know of them."""
     from scipy.optimize import nnls
 
     parts = [composition_of(name) for name in names]
@@ -173,7 +203,7 @@ def _given(product: Composition, names: list[str]) -> tuple[dict[str, float], li
             f"add one with --precursor"
         )
     elements = sorted(brought | set(wanted))
-    exchanged = _exchanged(product, brought)
+    exchanged = _exchanged(product, brought) if exchange else []
     columns = [_column(part, elements) for part in parts]
     columns += [sign * _column(composition_of(gas), elements) for gas, sign in exchanged]
     matrix, target = np.column_stack(columns), _column(product, elements)
@@ -196,7 +226,7 @@ def _given(product: Composition, names: list[str]) -> tuple[dict[str, float], li
             "Other masses of the same precursors give the same composition: leave one out for a single answer."
         )
     found = dict(zip(names, amounts.tolist(), strict=False))
-    return _with_gas(found, exchanged, amounts[len(names) :]), [*notes, *_about_gas(exchanged, amounts[len(names) :])]
+    return _with_gas(found, exchanged, amounts[len(names) :]), notes
 
 
 def _exchanged(product: Composition, brought: set[str]) -> list[tuple[str, int]]:
@@ -214,17 +244,22 @@ def _with_gas(
     return found
 
 
-def _about_gas(exchanged: list[tuple[str, int]], amounts: Floats) -> list[str]:
-    """Say what goes into or out of the atmosphere."""
-    words = {1: "taken up from the atmosphere", -1: "given off"}
-    there = [(gas, sign) for (gas, sign), x in zip(exchanged, amounts.tolist(), strict=True) if x > _NOTHING]
+def _about_gases(precursors: list[Precursor], vessel: Vessel) -> list[str]:
+    """Say where a gas comes from or goes to."""
+    taken = {
+        "open": "taken up from the atmosphere: it is not weighed",
+        "loaded": "loaded into the vessel under pressure, in excess: it is not weighed",
+        "closed": "part of the balance, and a closed vessel cannot supply it: it is not weighed",
+        "unknown": "part of the balance, and how to supply it is not planned: it is not weighed",
+    }[vessel]
     return [
-        f"{gas} is {words[sign]}: it is not weighed, and its mass is that of the finished reaction."
-        for gas, sign in there
+        f"{one.formula} is {taken if one.mass_g > 0 else 'given off: it is not weighed'}, and its mass is that of the finished reaction."
+        for one in precursors
+        if one.kind == "gas" or one.mass_g < 0
     ]
 
 
-def _chosen(product: Composition, *, powders: bool) -> tuple[dict[str, float], list[str]]:
+def _chosen(product: Composition, *, powders: bool, closed: bool) -> dict[str, float]:
     """Cheapest mixture of elements and powders, a linear program: unwanted elements cost the most, elements the least."""
     from scipy.optimize import linprog
 
@@ -234,8 +269,9 @@ def _chosen(product: Composition, *, powders: bool) -> tuple[dict[str, float], l
     unwanted = set(elements) if oxide else gases | (_LIGHT & set(elements) if powders else set())
     names, costs = [], []
     for symbol in elements:
-        name = _GASES.get(symbol, symbol)
-        cost = _COST_FROM_AIR if oxide and symbol == "O" else _COST_UNWANTED if symbol in unwanted else _COST_ELEMENT
+        name = gas_name(symbol)
+        from_air = oxide and symbol == "O" and not closed
+        cost = _COST_FROM_AIR if from_air else _COST_UNWANTED if symbol in unwanted else _COST_ELEMENT
         names.append(name)
         costs.append(cost * composition_of(name).num_atoms)
     earlier: Counter[frozenset[str]] = Counter()
@@ -255,9 +291,12 @@ def _chosen(product: Composition, *, powders: bool) -> tuple[dict[str, float], l
     matrix = np.column_stack(columns)
     found = linprog(costs, A_eq=matrix, b_eq=_column(product, elements), method="highs-ds")
     amounts = {name: float(x) for name, x in zip(names, found.x, strict=False) if x > _NOTHING}
-    gas = [(name, 1) for name in amounts if name in _GASES.values()]
-    notes = _about_gas(gas, np.ones(len(gas))) + _about_gas(given_off, found.x[len(names) :])
-    return _with_gas(amounts, given_off, found.x[len(names) :]), notes
+    return _with_gas(amounts, given_off, found.x[len(names) :])
+
+
+def gas_name(symbol: str) -> str:
+    """Formula of an element as it is sold: N2 for N, Nb for Nb."""
+    return _GASES.get(symbol, symbol)
 
 
 def _column(composition: Composition, elements: list[str]) -> Floats:
@@ -272,5 +311,5 @@ def _is_gas(symbol: str) -> bool:
 def _kind(composition: Composition) -> Kind:
     elements = elements_of(composition)
     if len(elements) > 1:
-        return "compound"
+        return "gas" if composition.reduced_formula in _COMPOUND_GASES else "compound"
     return "gas" if _is_gas(elements[0]) else "element"

@@ -34,7 +34,7 @@ def plan(
     radiation: Annotated[str, typer.Option(help="X-rays: CuKa, MoKa ..., or a wavelength in angstrom.")] = "CuKa",
     mu_star: Annotated[
         list[float] | None,
-        typer.Option(help="Coulomb pseudopotential (0 to 1), once for each; 0.10 and 0.16 by default."),
+        typer.Option(help="Coulomb pseudopotential (0 to 0.5), once for each; 0.10 and 0.16 by default."),
     ] = None,
     predict: Annotated[
         bool, typer.Option("--predict", help="Predict Tc and energy first, at the geometry of the file.")

@@ -13,11 +13,18 @@ from onnes.crystals.symbols import symbols
 from onnes.errors import CrystalError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
 _FILE = "element_facts.toml"
 _PYMATGEN = "pymatgen's table of the elements"
 _HEAVIEST = 103
+_SUBSTANCES = {
+    # Reduced formulas of the substances of the table that are no elements, or not the solid one.
+    "B2O3": "boron oxide", "F2": "fluorine", "Cl2": "chlorine", "Br2": "bromine", "Br": "bromine", "V2O5": "vanadium pentoxide",
+    "CrO3": "chromium trioxide", "MnO2": "manganese dioxide", "Cu2O": "copper(I) oxide", "As2O3": "arsenic trioxide",
+    "MoO3": "molybdenum trioxide", "Sb2O3": "antimony trioxide", "BaCl2": "soluble barium salts", "BaO": "soluble barium salts",
+    "BaO2": "soluble barium salts", "BaCO3": "soluble barium salts", "OsO4": "osmium tetroxide",
+}  # fmt: skip
 
 STABLE_YEARS = 1e15
 """An isotope that lives longer than this counts as stable: bismuth."""
@@ -121,6 +128,30 @@ def _toxicity(symbol: str) -> Fact | None:
         return Fact(0.0, "no harmonised classification for health", _source(facts["source"]))
     entries = [_classified(entry) for entry in facts["elements"].get(symbol, ())]
     return max(entries, key=lambda fact: fact.value, default=None)
+
+
+def toxicity_when_weighed(symbol: str, weighed: Collection[str]) -> Fact | None:
+    """Toxicity of an element when some substances are handled on purpose, however seldom they are met otherwise.
+
+    Parameters
+    ----------
+    symbol
+        The element.
+    weighed
+        Reduced formulas of the substances.
+
+    Examples
+    --------
+    >>> element_facts("V").toxicity.value, toxicity_when_weighed("V", ["V2O5"]).value
+    (0.175, 0.7)
+    """
+    handled = {_SUBSTANCES[name] for name in weighed if name in _SUBSTANCES}
+    entries = _facts()["toxicity"]["elements"].get(symbol, ())
+    facts = [
+        _classified(one | {"exposure": "element"}) if one["substance"] in handled else _classified(one)
+        for one in entries
+    ]
+    return max(facts, key=lambda fact: fact.value, default=element_facts(symbol).toxicity)
 
 
 def _classified(entry: dict[str, Any]) -> Fact:

@@ -95,6 +95,10 @@ def plan(
     rows = [{**row, "planned": made.id, **hashes} for row in _planned(made)]
     said = [f"{one.text} [{one.source}]" for one in (*made.route.reasons, *made.route.warnings, *made.warnings)]
     remarks = [f"{made.route.method}: {made.route.procedure}", *said]
+    remarks += made.charge.notes
+    if made.charge.unused:
+        remarks.append(f"not needed: {', '.join(made.charge.unused)}")
+    remarks += [f"hazard, {one.element} ({one.kind}): {one.text} [{one.source}]" for one in made.hazards]
     remarks += [made.route.annealing.text] if made.route.annealing else []
     remarks += [made.transition.text, *made.transition.notes] if made.transition else []
     shown = ("kind", "mass_g", "two_theta_deg", "intensity", "hkl", "mu_star", "tc_K", "tc_lo_K", "tc_hi_K", "text")
