@@ -5,6 +5,8 @@ from hypothesis import strategies as st
 from tests.agent.studies import small_study
 
 from onnes.agent.claims import render, unsupported
+from onnes.agent.routes import ROUTES
+from onnes.crystals.schema import with_columns
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +50,10 @@ def test_numbers_without_a_source_are_found(known, text):
 
 @pytest.mark.parametrize("text", [
     "Nb3Sn is a known compound, and Nb an element.", "`Nb3Sn` looks good (in domain).", "No doubt; this one may be made.",
-    "Its phonons are stable.", "",
+    "Its phonons are stable.", "", "The first is one of them; the second, someone says, was once weighed.", "Type-II, type I: the DOS, XC, ML.",
+    "μB, ωlog, α-Mn, λ and ΔE in meV; Te–N bonds", "A trend of the decision tree, due to intense tension: often, the weight.",
+    "Dieses Material ist ein Leiter.", "Le composé est à étudier.", "El compuesto es superconductor.", "тристан стоит внимания", "超导体",
+    "a | b\n---|---", "---", "> quoted", "Above all it is stable — perhaps.",
 ])  # fmt: skip
 def test_names_and_words_are_no_numbers(known, text):
     study, _ = known
@@ -68,6 +73,46 @@ def test_citations_that_lead_nowhere_are_found(known, citation, why):
     assert why in made.unsupported[0]
 
 
+SIGNS = ("−{}", "-{}", "Tc is - {}", "~{}", "~ {}", "about {}", "**minus** {}", "minus\n{}", "–{}", "Tc > {}", "Tc < {}", "+{}", "&minus;{}",
+         "-**{}**", "0.{}", "x.{}", "{}{}", "-\u200b{}", "≈{}", "a −\n> {}")  # fmt: skip
+
+
+@pytest.mark.parametrize("text", SIGNS)
+def test_nothing_before_a_citation_makes_another_number_of_it(known, text):
+    study, one = known
+    cited = f"[[{one}/Nb/tc_K]]"
+    assert render(study, text.replace("{}", cited)).unsupported, text
+
+
+@pytest.mark.parametrize("text", [
+    "- {}", "> - {}", "* {}", "({})", "| {} | {} |", "Tc: **{}**", "Tc = {}", "hull – {}", "of the set; {}, {}", "above {}.", "{}",
+])  # fmt: skip
+def test_citations_may_stand_in_lists_tables_and_sentences(known, text):
+    study, one = known
+    assert render(study, text.replace("{}", f"[[{one}/Nb/tc_K]]")).unsupported == ()
+
+
+def test_formulas_that_were_only_typed_are_not_known(tmp_path):
+    study, one = small_study(tmp_path / "s")
+    typed = pa.table(
+        {"id": ["Zr7Re9", "At15K"], "formula": ["Zr7Re9", "At15K"], "reduced_formula": ["Zr7Re9", "At15K"]}
+    )
+    study.add("a" * 12, typed, tool="experimental", arguments={"formulas": ["Zr7Re9", "At15K"]})
+    for text in ("Zr7Re9", "`Zr7Re9`", f"`{'a' * 12}/Zr7Re9`", "At15K", "`At15K`", f"`{'a' * 12}/At15K`"):
+        assert unsupported(study, text), text
+    names = {"id": ["c1"], "formula": ["Tc39K"], "reduced_formula": ["Tc39K"]}
+    study.add("b" * 12, with_columns(study.table(one).slice(0, 1), names), tool="files", arguments={})
+    for text in ("It superconducts, Tc39K.", "`Tc39K`"):  # even a crystal must not read as a temperature
+        assert unsupported(study, text), text
+    assert unsupported(study, f"`{'b' * 12}/c1`") == []
+
+
+def test_the_fixed_texts_of_answers_hold_no_numbers(known):
+    study, _ = known
+    for one in ROUTES.values():
+        assert render(study, one.hypothesis).unsupported == ()
+
+
 @given(st.text(max_size=60))
 @settings(max_examples=200, deadline=None)
 def test_whatever_text_comes_no_digit_passes(known, text):
@@ -82,7 +127,12 @@ def test_whatever_text_comes_no_digit_passes(known, text):
 
 @pytest.mark.parametrize("text", [
     "te\u200bn kelvin", "ｔｅｎ kelvin", "ten/eleven", "ten—eleven", "tenfold", "a tenth", "`ten` kelvin", "Tc=39K", "𝟖 K", "eightK",
-    "TEN", "tEn", "**nine**", "x=ten", "8\ufe0f\u20e3 K", "K39",
+    "TEN", "tEn", "**nine**", "x=ten", "8\ufe0f\u20e3 K", "K39", "thirtynine kelvin", "twentythree K", "th**i**rty", "thir~~t~~y",
+    "thir&shy;ty", "thir&amp;shy;ty", "&#51;9 K", "thir\\ty", "thir`t`y", "thir-ty", "thir(ty)", "t e n kelvin", "forty\u3164two",
+    "twenti\u034feth", "thírty", "tεn", "thirt\u0443", "ᴛᴇɴ", "🆃🅴🅽", "🇹🇪🇳", "\U0001f51f kelvin", "💯 K", "⠞⠑⠝",
+    "XXXIX kelvin", "X kelvin", "Nb is XIV", "xxxix", "in the thirties", "one third", "a twenty-fifth", "a trillion", "one kelvin",
+    "quadruple", "doubled", "halved", "unity", "a hundredfold", "thirtysomething", "ninekelvin", "nine_kelvin",
+    "zwanzig Kelvin", "neununddreißig", "trente-neuf", "veintitrés", "ventitré", "тридцать", "пяти", "عشرون", "Tc39K", "At15K",
 ])  # fmt: skip
 def test_numbers_in_disguise_are_found(known, text):
     study, _ = known

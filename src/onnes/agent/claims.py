@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import html
 import re
 import unicodedata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from onnes.crystals.schema import values
+from onnes.agent.numerals import folded, is_disguised, is_number_word, is_numeric, spells_number
+from onnes.campaign.value import visible
+from onnes.crystals.schema import GEOMETRY_COLUMNS, values
 from onnes.errors import EvidenceError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    import pyarrow as pa
 
     from onnes.campaign.study import Study
     from onnes.campaign.value import Value
@@ -20,18 +25,24 @@ CITATION = re.compile(r"\[\[([^\[\]\n]{3,300})\]\]")
 _CODE = re.compile(r"`([^`\n]{1,200})`")
 _TOKEN = re.compile(r"[^\s,;()\"'“”‘’]+")
 _CAPITALS = re.compile(r"[\W\d_]+|(?<=[a-z])(?=[A-Z])")
+_SPACED = re.compile(r"(?<!\w)[^\W\d_](?: [^\W\d_]){2,}(?!\w)")
+_WITH_UNIT = re.compile(r"\b(?:one|[IVXLCDM])[ -](?:kelvins?|K|m?eV|GPa|THz|per ?cent|degrees?)\b")
+_TYPE = re.compile(r"\b[Tt]ype[- ]I{1,2}\b")
+_SIGNS = "-−~≈≃≅∼≲≳≤≥<>+±∓×"
+_CHANGING = "(?:minus|plus|times|negative|about|around|nearly|roughly|approximately|circa|ca)"
+_SIGN = re.compile(rf"(?:[{_SIGNS}–—./\\^·√%¬]|\]\])[*_`]*$|[{_SIGNS}][*_`]*\s+$|\b{_CHANGING}\b\W*$", re.IGNORECASE)
+_HANGING = re.compile(
+    rf"(?:[{_SIGNS.translate({60: None, 62: None})}–]|(?<!\S)[<>])[*_`]*\s*$|\b{_CHANGING}[*_`\s]*$", re.IGNORECASE
+)
+_BEGINNING = re.compile(r"^(?:\s*>)*\s*(?:[-*+]\s+)?")
+_RULE = re.compile(r"[-*_|:>=\s]*")
 _TAG = re.compile(r"<(?=[A-Za-z/!?])")
 _LETTERS = re.compile(r"[^\W\d_]+")
+_MARKS = str.maketrans("", "", "*_~\\")
 _FORMULA = re.compile(r"(?:[A-Z][a-z]?(?:\d+(?:\.\d+)?)?|[()])+")
 _STRIP = ".:!?*_–—-|"
-_WORDS = frozenset(
-    re.findall(
-        r"\w+",
-        "zero two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen "
-        "nineteen twenty thirty forty fifty sixty seventy eighty ninety hundred hundreds thousand thousands million millions "
-        "billion dozen dozens half twice thrice double triple quarter percent",
-    )
-)
+_QUANTITY = re.compile(r".*\dK|(?:Tc|At)\d.*")
+"""Formulas that read as a temperature."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +67,8 @@ class Rendered:
 def render(study: Study, text: str, *, bare: bool = False) -> Rendered:
     """Replace every ``[[result id]]`` by its value, and find numbers that have none.
 
-    Digits of any script, number words, and chemical formulas that the study does not know count as numbers. Names of
-    rows and sets may stand in backticks.
+    Digits of any script, number words, and chemical formulas of which the study has no crystal count as numbers, and so does a
+    sign before a citation. Names of sets and crystals may stand in backticks.
 
     Parameters
     ----------
@@ -82,7 +93,7 @@ def render(study: Study, text: str, *, bare: bool = False) -> Rendered:
         return shown(value, bare=bare)
 
     rest = CITATION.sub(" ", text)
-    wrong += unsupported(study, rest)
+    wrong += unsupported(study, rest) + _signs(text)
     return Rendered(CITATION.sub(written, text), tuple(found), tuple(wrong))
 
 
@@ -110,49 +121,80 @@ def harmless(text: str) -> str:
 
 
 def unsupported(study: Study, text: str) -> list[str]:
-    """Numbers in a text without citations."""
+    """Numbers in a text without citations.
+
+    `onnes.agent.numerals` says which words and signs count. Formatting marks, entities and invisible characters between letters
+    do not hide a number, and neither do letters of another script.
+    """
     known: _Names | None = None
     wrong = []
-    plain = _visible(text)
+    plain = _seen(text)
     for code in _CODE.findall(plain):
-        if _numeric(code) or _counts(code):
+        if why := _fault(code):
             known = known or _names(study)
             if code not in known.codes and not _crystal(study, code):
-                wrong.append(f"`{code}` is no set, row or formula of this study")
-    for token in _TOKEN.findall(_CODE.sub(" ", plain)):
-        bare = token.strip(_STRIP)
-        if not (_numeric(bare) or _counts(bare)):
+                wrong.append(f"`{code}` {why}, and no set, crystal or formula of this study")
+    words = _TYPE.sub(" ", _CODE.sub(" ", plain))
+    for token in _TOKEN.findall(words):
+        bare, clear = token.strip(_STRIP), token.translate(_MARKS).strip(_STRIP)
+        why = _fault(bare) or _fault(clear)
+        if not why:
             continue
         known = known or _names(study)
-        if bare not in known.words:
-            kind = "has no source" if _numeric(bare) else "is a number in words"
-            wrong.append(f"{bare!r} {kind}; write [[set_id/row id/column]] instead, or leave it out")
+        if bare not in known.words and clear not in known.words:
+            wrong.append(f"{bare!r} {why}; write [[set_id/row id/column]] instead, or leave it out")
+    return wrong or _spelled(plain)
+
+
+def _spelled(plain: str) -> list[str]:
+    """Numbers that no word shows: spelled in pieces, or by a letter or a pronoun before a unit."""
+    letters = folded(plain)
+    pieces = [chunk for chunk in letters.split() if spells_number(chunk)]
+    pieces += [one for one in _SPACED.findall(letters) if is_number_word(one.replace(" ", ""))]
+    pieces += _WITH_UNIT.findall(letters.translate(_MARKS))
+    return [f"{one!r} is a number; write [[set_id/row id/column]] instead, or leave it out" for one in pieces]
+
+
+def _signs(text: str) -> list[str]:
+    """Signs and words before a citation that would make another number of it, and those that end a line before the next."""
+    wrong = []
+    for line in _seen(text).split("\n"):
+        start = _BEGINNING.match(line)
+        begun = start.end() if start else 0
+        before = [(one, _SIGN.search(line[begun : one.start()])) for one in CITATION.finditer(line)]
+        wrong += [
+            f"{sign[0].strip()!r} before {one[0]} makes another number of it; leave it out"
+            for one, sign in before
+            if sign
+        ]
+        if not _RULE.fullmatch(line) and (found := _HANGING.search(line[begun:])):
+            wrong.append(f"{found[0].strip()!r} ends a line, and would be read with the next; leave it out")
     return wrong
 
 
-def _visible(text: str) -> str:
-    """Text as it looks: compatibility characters as plain ones, nothing invisible between letters."""
-    seen = (c for c in text if c in "\n\t" or unicodedata.category(c)[0] != "C")
+def _seen(text: str) -> str:
+    """Text as it is seen: entities and compatibility characters as plain ones, nothing invisible between letters."""
+    for _ in range(3):
+        text = html.unescape(text)
     # A Roman numeral of one character would become letters.
-    return "".join(c if c.isnumeric() else unicodedata.normalize("NFKC", c) for c in seen)
+    return "".join(c if c.isnumeric() else unicodedata.normalize("NFKC", c) for c in visible(text))
 
 
-def _counts(token: str) -> bool:
-    """Whether a token holds a number word."""
-    parts = {part.lower() for part in _CAPITALS.sub(" ", token).split()} | set(_LETTERS.findall(token.lower()))
-    return any(
-        part in _WORDS or part.removesuffix("fold") in _WORDS or part.removesuffix("s").removesuffix("th") in _WORDS
-        for part in parts
-    )
-
-
-def _numeric(text: str) -> bool:
-    return any(char.isnumeric() for char in text)
+def _fault(token: str) -> str | None:
+    """What is wrong with a token; None for a word."""
+    if is_numeric(token):
+        return "has no source"
+    if any(map(is_disguised, _LETTERS.findall(token))):
+        return "is in letters that can hide a number"
+    plain = folded(token)
+    if any(map(is_number_word, {*_CAPITALS.sub(" ", plain).split(), *_LETTERS.findall(plain)})):
+        return "is a number in words"
+    return None
 
 
 @dataclass(frozen=True)
 class _Names:
-    """What may be written without a citation: formulas and sets as words; those and rows in backticks."""
+    """What may be written without a citation: formulas of crystals and sets as words; those and rows in backticks."""
 
     words: frozenset[str]
     codes: frozenset[str]
@@ -162,18 +204,28 @@ def _names(study: Study) -> _Names:
     sets, formulas, rows = set(), set(), set()
     for info in study.sets():
         sets.add(info.set_id)
-        table = study.table(info.set_id)
+        table = _with_coordinates(study.table(info.set_id))
         rows |= set(_texts(values(table, "id")))
         for column in ("formula", "reduced_formula"):
             formulas |= set(_texts(values(table, column)))
-    words = {name for name in formulas if _FORMULA.fullmatch(name)} | {name for name in sets if not name.isdecimal()}
+    formulas = {name for name in formulas if _FORMULA.fullmatch(name) and not _QUANTITY.fullmatch(name)}
+    words = formulas | {name for name in sets if not name.isdecimal()}
     return _Names(frozenset(words), frozenset(words | sets | {name for name in rows if not _plain_number(name)}))
 
 
 def _crystal(study: Study, name: str) -> bool:
     """Whether a name is that of a crystal, ``set_id/row id``."""
     set_id, _, row = name.partition("/")
-    return bool(row) and study.has(set_id) and row in values(study.table(set_id), "id")
+    return bool(row) and study.has(set_id) and row in values(_with_coordinates(study.table(set_id)), "id")
+
+
+def _with_coordinates(table: pa.Table) -> pa.Table:
+    """Rows that are crystals: names of others are what somebody typed."""
+    for name in GEOMETRY_COLUMNS:
+        if name not in table.column_names:
+            return table.slice(0, 0)
+        table = table.filter(table[name].is_valid())
+    return table
 
 
 def _texts(column: Iterable[object]) -> Iterable[str]:
@@ -182,4 +234,5 @@ def _texts(column: Iterable[object]) -> Iterable[str]:
 
 def _plain_number(name: str) -> bool:
     """Whether a name could pass for a quantity: it must not open the door to numbers."""
-    return not re.search(r"[A-Za-z]", name) or bool(re.match(r"^[-+.\d]", name) and len(name) < 8)
+    short = bool(re.match(r"^[-+.\d]", name) and len(name) < 8)
+    return not re.search(r"[A-Za-z]", name) or short or bool(_QUANTITY.fullmatch(name))

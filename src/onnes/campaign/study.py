@@ -154,11 +154,16 @@ class Study:
         return info
 
     def info(self, set_id: str) -> SetInfo:
-        """How a set was made; raises EvidenceError when there is none of that name."""
+        """How a set was made; raises EvidenceError when there is none of that name, or its origin cannot be read."""
         if not self.has(set_id):
             known = ", ".join(one.set_id for one in self.sets()) or "none yet"
             raise EvidenceError(f"no set {set_id[:40]!r} in this study; known: {known}")
-        return SetInfo.model_validate_json((self.folder / "sets" / f"{set_id}.json").read_bytes())
+        return _read_info(self.folder / "sets" / f"{set_id}.json")
+
+    def info_sha256(self, set_id: str) -> str:
+        """sha256 of the file that says how a set was made; raises EvidenceError when there is none of that name."""
+        self.info(set_id)
+        return hashlib.sha256((self.folder / "sets" / f"{set_id}.json").read_bytes()).hexdigest()
 
     def table(self, set_id: str) -> pa.Table:
         """Rows of a set; raises EvidenceError when its file is not the one that was written."""
@@ -177,9 +182,7 @@ class Study:
 
     def sets(self) -> list[SetInfo]:
         """All sets, by name."""
-        return [
-            SetInfo.model_validate_json(path.read_bytes()) for path in sorted((self.folder / "sets").glob("*.json"))
-        ]
+        return [_read_info(path) for path in sorted((self.folder / "sets").glob("*.json"))]
 
     def rows(self, ids: Sequence[str]) -> tuple[pa.Table, tuple[str, ...]]:
         """Rows of sets and of single crystals ``set_id/row id``, in the order asked for, and the sets they come from.
@@ -281,6 +284,16 @@ def _unchanged(path: Path, sha256: str, stamp: tuple[int, int]) -> pa.Table | No
     """Rows of a file with that hash, else None; kept while the file is not written again, as citations read the same sets often."""
     del stamp
     return read_parquet(path) if hashlib.sha256(path.read_bytes()).hexdigest() == sha256 else None
+
+
+def _read_info(path: Path) -> SetInfo:
+    try:
+        info = SetInfo.model_validate_json(path.read_bytes())
+    except ValueError:
+        raise EvidenceError(f"the origin of set {path.stem} was changed since it was made ({path.name})") from None
+    if info.set_id != path.stem:
+        raise EvidenceError(f"{path.name} is the origin of another set, {info.set_id[:40]!r}")
+    return info
 
 
 def _scalars(table: pa.Table) -> list[str]:

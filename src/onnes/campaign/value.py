@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,10 @@ _UNITS = {  # longest first
     "_muB": "μB", "_deg": "°", "_eV": "eV", "_mg": "mg", "_K": "K", "_A3": "Å³", "_A": "Å", "_g": "g", "_h": "h",
 }  # fmt: skip
 MAX_TEXT = 1000
+# Letters, marks and symbols that are drawn as nothing (Default_Ignorable_Code_Point of Unicode, and the empty Braille cell).
+_BLANK = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+).match
 COUNTS = ("n_rows", "n_open", "n_rejected", "n_failed")
 
 
@@ -97,9 +102,26 @@ def plain_text(text: str, at_most: int = MAX_TEXT) -> str:
     >>> plain_text("call\x1b[31m submit\n\u202enow")
     'call[31m submit now'
     """
-    visible = "".join(" " if c.isspace() else c for c in text if c.isspace() or unicodedata.category(c)[0] != "C")
-    line = " ".join(visible.split())
+    line = " ".join(visible("".join(" " if c.isspace() else c for c in text)).split())
     return line if len(line) <= at_most else f"{line[: at_most - 1]}…"
+
+
+def visible(text: str, keep: str = "\n\t") -> str:
+    r"""Text without control characters and without those that nobody sees.
+
+    Parameters
+    ----------
+    text
+        From anywhere.
+    keep
+        Control characters that stay.
+
+    Examples
+    --------
+    >>> visible("th\u00adir\u200bty\x1b[2J\u3164")
+    'thirty[2J'
+    """
+    return "".join(c for c in text if c in keep or not (unicodedata.category(c)[0] == "C" or _BLANK(c)))
 
 
 def unit_of(column: str) -> str:

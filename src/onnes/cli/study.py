@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
     from rich.table import Table
 
+    from onnes.agent.session import Session
     from onnes.campaign.study import Study
     from onnes.tools.call import SetResult
     from onnes.tools.registry import ToolSpec
@@ -65,7 +66,9 @@ def call(
     if file:
         from onnes.tools.study_input import bring_in
 
-        given = {"crystals": [bring_in(there, file).set_id], **given}
+        info = bring_in(there, file)
+        _session(there, spec).brought(info)
+        given = {"crystals": [info.set_id], **given}
     if wait is not None or background:
         result = _job(there, spec, given, 0 if background else wait or 0, quiet=quiet or json)
     else:
@@ -101,16 +104,25 @@ def _given(text: str | None, pairs: list[str]) -> dict[str, Any]:
 
 
 def _here(study: Study, spec: ToolSpec, given: dict[str, Any], *, quiet: bool) -> BaseModel:
-    from onnes.tools.call import call_tool, checked_arguments, set_name
+    from onnes.tools.call import checked_arguments, set_name
     from onnes.tools.progress import Bars
 
     checked = checked_arguments(spec.name, given)
     if (spec.makes_set and study.has(set_name(study, spec.name, checked))) or not spec.long:
-        return call_tool(study, spec.name, checked)
+        return _session(study, spec).call(spec.name, given)
     with Bars(quiet=quiet) as bars:
         if spec.name not in _FUNNELS:
             bars.bar(spec.name, None)
-        return call_tool(study, spec.name, checked, on_rows=bars.rows_done, observer=bars)
+        return _session(study, spec, observer=bars, on_rows=bars.rows_done).call(spec.name, given)
+
+
+def _session(study: Study, spec: ToolSpec, **watching: Any) -> Session:
+    """What keeps the call in the study's record; whoever types a command consents to it, and bounds it by hand."""
+    from onnes.agent.limits import Limits
+    from onnes.agent.session import Allowed, Session
+
+    consent = Allowed(frozenset({spec.name}), who="the person who gave the command")
+    return Session(study, Limits(calls=sys.maxsize, tokens=None), consent, **watching)
 
 
 def _job(study: Study, spec: ToolSpec, given: dict[str, Any], seconds: int, *, quiet: bool) -> SetResult:
@@ -121,7 +133,7 @@ def _job(study: Study, spec: ToolSpec, given: dict[str, Any], seconds: int, *, q
         raise ConfigError(f"{spec.name} answers at once; leave out --wait and --background")
     found = jobs.start(study, spec.name, given)
     if not seconds:
-        return found
+        return _kept(study, spec, given, found)
     with Bars(quiet=quiet) as bars:
         bars.bar(spec.name, None)
         done = 0
@@ -131,6 +143,13 @@ def _job(study: Study, spec: ToolSpec, given: dict[str, Any], seconds: int, *, q
             done = max(done, found.rows_done or 0)
             if found.state != "running":
                 break
+    return _kept(study, spec, given, found)
+
+
+def _kept(study: Study, spec: ToolSpec, given: dict[str, Any], found: SetResult) -> SetResult:
+    """The result, in the record once its set is there; until then `onnes call status` puts it there."""
+    if found.state == "done":
+        _session(study, spec).call(spec.name, given)
     return found
 
 
