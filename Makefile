@@ -4,6 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 OUT ?= campaigns/be2nb3
+PROCESSES ?= 2
 DESIGN ?= campaigns/inverse-design
 export OMP_NUM_THREADS = 1
 export MKL_NUM_THREADS = 1
@@ -25,7 +26,7 @@ $(STAMP): pyproject.toml constraints.txt
 	touch $(STAMP)
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -q -m "not slow and not dft and not gpu" --cov --cov-report=term:skip-covered
+	$(BIN)/python -m pytest -q -n $(PROCESSES) --dist loadfile -m "not slow and not dft and not gpu" --cov --cov-report=term:skip-covered
 
 test-slow: $(STAMP)
 	$(BIN)/python -m pytest -q -m slow

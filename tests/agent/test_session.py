@@ -1,9 +1,15 @@
+import json
+import signal
+import subprocess
+import sys
+import threading
 import time
 
 import pytest
 from tests.agent.studies import small_study
 
-from onnes.agent.limits import Clock, Limits, Spent, cores
+from onnes.agent import session as session_module
+from onnes.agent.limits import Clock, Limits, Spent
 from onnes.agent.session import Allowed, Session
 from onnes.errors import BudgetSpent, ConfigError, CrystalError, NotApproved, OnnesError
 from onnes.tools import jobs
@@ -95,33 +101,163 @@ def test_a_bound_on_processor_time_refuses_and_stops(study, monkeypatch):
     spent.spent.cpu_seconds = 1.0
     with pytest.raises(BudgetSpent, match="processor time"):
         find(spent)
-    stopped = []
-    running = SetResult(set_id="0" * 12, tool="predict", state="running")
-    monkeypatch.setattr(jobs, "start", lambda *_: running)
-    monkeypatch.setattr(jobs, "wait", lambda _study, _name, seconds: stopped.append(seconds) or running)
-    monkeypatch.setattr(jobs, "stop", lambda _study, name: stopped.append(name))
+    assert len(spent.record.events()) == 1
+
+
+NAME = "0" * 12
+
+
+def pretend(monkeypatch, states, *, cpu=0.0):
+    """Jobs that are in these states one after the other, and have used so much processor time (s)."""
+    told, left, going = [], list(states), set()
+
+    def now():
+        state = left.pop(0) if len(left) > 1 else left[0]
+        going.clear()
+        if state == "running":
+            going.add(NAME)
+        return SetResult(set_id=NAME, tool="predict", state=state, error="no memory" if state == "failed" else None)
+
+    monkeypatch.setattr(session_module, "set_name", lambda *_: NAME)
+    monkeypatch.setattr(jobs, "running", lambda *_: sorted(going))
+    monkeypatch.setattr(jobs, "start", lambda *_, **more: told.append(("start", more)) or now())
+    monkeypatch.setattr(jobs, "wait", lambda *_, **more: told.append(("wait", more)) or now())
+    monkeypatch.setattr(jobs, "cpu_seconds", lambda *_: cpu)
+    monkeypatch.setattr(
+        jobs, "stop", lambda *_: told.append("stop") or SetResult(set_id=NAME, tool="predict", state="cancelled")
+    )
+    return told
+
+
+def test_a_job_beyond_the_bound_is_stopped_and_its_real_time_recorded(study, monkeypatch):
+    told = pretend(monkeypatch, ["running"], cpu=12.5)
     session = Session(study[0], Limits(cpu_seconds=10.0))
-    with pytest.raises(BudgetSpent, match="was stopped"):
+    with pytest.raises(BudgetSpent, match="was stopped after 12 s of processor time; 10 s were left"):
         session.call("predict", {"crystals": [study[1]]})
-    assert stopped[0] <= 10.0 / cores()
-    assert stopped[1] == "0" * 12
-    assert session.spent.cpu_seconds >= 9.9
-    assert Spent.of(session.record.events()).cpu_seconds >= 9.9
+    assert told == [("start", {"max_cpu_seconds": 10.0}), ("wait", {"max_cpu_seconds": 10.0}), "stop"]
+    assert session.spent.cpu_seconds == pytest.approx(12.5, abs=0.5)
+    assert Spent.of(session.record.events()).cpu_seconds == pytest.approx(12.5, abs=0.5)
+
+
+def test_a_job_within_the_bound_costs_what_it_used(study, monkeypatch):
+    pretend(monkeypatch, ["running", "failed"], cpu=3.0)
+    session = Session(study[0], Limits(cpu_seconds=10.0))
+    for times in (1, 2):  # begun anew, it is paid for again
+        with pytest.raises(OnnesError, match="no memory"):
+            session.call("predict", {"crystals": [study[1]]})
+        assert session.remaining_cpu_seconds() == pytest.approx(10 - 3 * times, abs=0.5)
+    assert Session(study[0], Limits(cpu_seconds=10.0)).remaining_cpu_seconds() == pytest.approx(4, abs=0.5)
+
+
+LONG = {"method": "diffusion", "elements": ["Nb", "N"], "n": 2000}
+
+
+def wait_for_a_job(folder):
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        for lock in folder.glob(f"jobs/*/{jobs.LOCK}"):
+            if jobs._runs(lock.parent):
+                return lock.parent
+        time.sleep(0.05)
+    raise AssertionError("no job was started")
+
+
+def test_who_is_interrupted_while_waiting_stops_the_job(study):
+    session = Session(study[0], Limits(cpu_seconds=300.0))
+
+    def interrupt():
+        wait_for_a_job(study[0].folder)
+        signal.raise_signal(signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    with pytest.raises(KeyboardInterrupt):
+        session.call("propose", LONG)
+    thread.join()
+    assert jobs.running(study[0]) == []
+    (event,) = session.record.events()
+    assert (event.body["kind"], event.body["tool"]) == ("KeyboardInterrupt", "propose")
+    assert event.times.cpu_seconds > 0
+
+
+def test_who_is_terminated_while_waiting_stops_the_job(study):
+    program = (
+        "import sys, json; from onnes.campaign.study import Study; from onnes.agent.session import Session, Limits\n"
+        "Session(Study.open(sys.argv[1]), Limits(cpu_seconds=300)).call('propose', json.loads(sys.argv[2]))"
+    )
+    waiting = subprocess.Popen([sys.executable, "-c", program, str(study[0].folder), json.dumps(LONG)])
+    folder = wait_for_a_job(study[0].folder)
+    waiting.send_signal(signal.SIGTERM)
+    assert waiting.wait(30) == 128 + signal.SIGTERM
+    assert not jobs._runs(folder)
+    assert jobs.cpu_seconds(study[0], folder.name) > 0
+
+
+def test_looking_at_a_job_that_runs_is_neither_counted_nor_recorded(study, monkeypatch):
+    told = pretend(monkeypatch, ["running"])
+    session = Session(study[0], wait_s=0.0)
+    for _ in range(3):
+        session.call("predict", {"crystals": [study[1]]})
+        assert session.call("status", {"set_id": NAME}).state == "running"
+    assert [name for name, _ in told].count("start") == 3
+    assert [event.body["tool"] for event in session.record.events()] == ["predict"]
+    assert session.spent.calls == 1
+    pretend(monkeypatch, ["cancelled"])
+    for _ in range(3):
+        assert session.call("status", {"set_id": NAME}).state == "cancelled"
+    assert [event.body["tool"] for event in session.record.events()] == ["predict", "status"]
+
+
+def test_a_set_that_another_run_only_saw_begin_is_recorded_with_its_hash(study, monkeypatch):
+    pretend(monkeypatch, ["running"])
+    asked = {"formulas": ["Nb3Sn"]}
+    name = Session(study[0]).call("search", asked).set_id
+    (study[0].folder / "record.jsonl").unlink()
+    (study[0].folder / "record.head").unlink()
+    arguments = study[0].info(name).arguments
+    Session(study[0]).record.append(
+        "call", {"tool": "search", "arguments": arguments, "set_id": name, "state": "running"}
+    )
+    session = Session(study[0])
+    session.call("search", asked)
+    assert session.record.events()[-1].body["sha256"] == study[0].info(name).sha256
+
+
+def test_of_refusals_in_a_row_the_first_is_recorded(study):
+    limits = Limits(calls=1)
+    find(Session(study[0], limits))
+    for _ in range(2):
+        session = Session(study[0], limits)
+        for limit in range(2, 5):
+            with pytest.raises(BudgetSpent, match="1 calls were made"):
+                find(session, limit=limit)
+    assert [event.body.get("kind") for event in session.record.events()] == [None, "BudgetSpent"]
+    raised = Session(study[0], Limits(calls=2))
+    find(raised, limit=9)
+    with pytest.raises(BudgetSpent):
+        find(raised, limit=8)
+    assert [event.body.get("kind") for event in raised.record.events()] == [None, "BudgetSpent", None, "BudgetSpent"]
+
+
+def test_a_job_can_be_cancelled_when_no_call_is_left(study):
+    session = Session(study[0], Limits(calls=1), wait_s=0.0)
+    started = session.call("propose", LONG)
+    assert started.state == "running"
+    assert session.call("cancel", {"set_id": started.set_id}).state == "cancelled"
+    with pytest.raises(BudgetSpent):
+        session.call("cancel", {"set_id": started.set_id})
 
 
 def test_a_running_job_is_answered_as_running_and_another_call_may_follow(study, monkeypatch):
-    running = SetResult(set_id="0" * 12, tool="predict", state="running")
-    monkeypatch.setattr(jobs, "start", lambda *_: running)
-    monkeypatch.setattr(jobs, "wait", lambda *_: running)
+    pretend(monkeypatch, ["running"])
     session = Session(study[0], wait_s=0.01)
     assert session.call("predict", {"crystals": [study[1]]}).state == "running"
     assert session.record.events()[0].body["state"] == "running"
+    assert find(session).state == "done"
 
 
 def test_a_failed_job_is_an_error(study, monkeypatch):
-    failed = SetResult(set_id="0" * 12, tool="predict", state="failed", error="no memory")
-    monkeypatch.setattr(jobs, "start", lambda *_: failed)
-    monkeypatch.setattr(jobs, "wait", lambda *_: failed)
+    pretend(monkeypatch, ["failed"])
     with pytest.raises(OnnesError, match="no memory"):
         Session(study[0], wait_s=0.01).call("predict", {"crystals": [study[1]]})
 

@@ -2,6 +2,8 @@ import json
 
 import pytest
 
+from onnes.agent.answer import faults
+from onnes.agent.record import Record
 from onnes.campaign.study import Study
 from onnes.crystals.known import known_table
 from onnes.crystals.schema import with_columns
@@ -49,6 +51,28 @@ def test_files_become_the_crystals_of_a_call(call, folder):
     assert [row["id"] for row in found["rows"]] == ["Nb3Sn"]
     study = Study.open(folder)
     assert study.info(found["set_id"]).inputs == tuple(one.set_id for one in study.sets() if one.tool == "files")
+
+
+def test_calls_and_files_stand_in_the_record_with_the_hashes_of_their_sets(call, folder):
+    made = json.loads(call("search", *FILES, "structure_type=A15", "--json").out)
+    call("search", *FILES, "structure_type=A15")  # the same again is the same
+    call("propose", "elements=Nb,N", "prototypes=B1", "--wait", "60", "--quiet")
+    call("reinterpret", "formula=Nb17Sn3", "relax=false")  # fails
+    study = Study.open(folder)
+    bodies = [event.body for event in Record(folder).events()]
+    assert [(body["tool"], "error" in body) for body in bodies] == [
+        ("files", False), ("search", False), ("propose", False), ("reinterpret", True),
+    ]  # fmt: skip
+    assert bodies[1]["set_id"] == made["set_id"]
+    for body in bodies[:3]:
+        assert (body["sha256"], body["info_sha256"]) == (
+            study.info(body["set_id"]).sha256,
+            study.info_sha256(body["set_id"]),
+        )
+    assert faults(study) == []
+    path = folder / "sets" / f"{made['set_id']}.json"
+    path.write_text(path.read_text().replace("A15", "B1"))
+    assert faults(study) != []
 
 
 def test_a_crystal_is_printed_with_its_result_ids_and_structure(call, folder):

@@ -200,7 +200,7 @@ def test_what_writes_is_refused_without_consent(niobium, study):
         found = asking.call("measure", measured)
     assert found.is_error
     assert "measure writes, and needs the consent of a person" in found.content[0].text
-    assert {path.name for path in study.folder.rglob("*")} <= before | {"record.lock"}
+    assert {path.name for path in study.folder.rglob("*")} <= before | {"record.jsonl", "record.head", "record.lock"}
     last = Record(study.folder).events()[-1].body
     assert (last["tool"], last["kind"], last["approval"]["given"]) == ("measure", "NotApproved", False)
 
@@ -223,10 +223,10 @@ def test_malicious_text_is_data_and_changes_nothing(asking, study, malicious):
     assert set(tools_called) <= {"crystal", "result"}
 
 
-def test_a_long_job_survives_the_client_leaving(study, niobium):
-    arguments = {"crystals": [niobium], "max_steps": 2}
+def test_a_long_job_survives_the_client_leaving(study):
+    arguments = {**VALID["propose"], "elements": ["Nb", "C"]}
     with over_stdio(study.folder, "--wait", "0") as first:
-        started = first.call("relax", arguments).structured_content
+        started = first.call("propose", arguments).structured_content
     assert started["state"] == "running"
     with over_stdio(study.folder) as second:
         asked = second.call("status", {"set_id": started["set_id"]}).structured_content
@@ -235,15 +235,15 @@ def test_a_long_job_survives_the_client_leaving(study, niobium):
             asked = second.call("status", {"set_id": started["set_id"], "wait_s": 20}).structured_content
         assert asked["state"] == "done"
         found = second.call("result", {"set_id": started["set_id"]}).structured_content
-    assert found["rows"][0]["values"]["relax_steps"] >= 1
+    assert found["n_rows"] == 1
     states = [e.body["state"] for e in Record(study.folder).events() if e.body.get("set_id") == started["set_id"]]
-    assert (states[0], states[-1]) == ("running", "done")
+    assert (states[0], set(states[1:])) == ("running", {"done"})  # however often it was asked meanwhile
 
 
-def test_work_can_be_cancelled_by_another_client(study, niobium):
-    arguments = {"crystals": [niobium], "max_steps": 3}
+def test_work_can_be_cancelled_by_another_client(study):
+    arguments = {"method": "diffusion", "elements": ["Nb", "N"], "n": 2000}
     with over_stdio(study.folder, "--wait", "0") as asking:
-        started = asking.call("relax", arguments).structured_content
+        started = asking.call("propose", arguments).structured_content
         found = asking.call("cancel", {"set_id": started["set_id"]}).structured_content
         assert found["state"] == "cancelled"
         assert asking.call("result", {"set_id": started["set_id"]}).structured_content["state"] == "cancelled"

@@ -10,7 +10,7 @@ import pytest
 
 from onnes.campaign.study import Study
 from onnes.crystals.known import known_table
-from onnes.errors import ConfigError, EvidenceError
+from onnes.errors import ConfigError, EvidenceError, OnnesError
 from onnes.tools import jobs
 from onnes.tools.call import SetResult
 from onnes.tools.study_input import bring_in
@@ -79,6 +79,48 @@ def test_a_job_is_stopped(study):
     assert jobs.state(study, started.set_id).state == "cancelled"
     assert jobs.stop(study, started.set_id).state == "cancelled"
     assert not study.has(started.set_id)
+    assert jobs.cpu_seconds(study, started.set_id) > 0
+    assert jobs.running(study) == []
+
+
+def test_a_job_ends_when_its_processor_time_is_spent_though_nobody_waits(study):
+    started = jobs.start(study, "propose", LONG, max_cpu_seconds=0.5)
+    assert ends(study, started.set_id, within_s=30.0)
+    found = jobs.state(study, started.set_id)
+    assert (found.state, found.error) == ("failed", "the 0 s of processor time that were left are spent")
+    assert 0.9 < jobs.cpu_seconds(study, started.set_id) < 10
+
+
+def test_waiting_ends_when_the_processor_time_is_spent(study):
+    started = jobs.start(study, "propose", LONG)
+    assert jobs.wait(study, started.set_id, 60.0, max_cpu_seconds=1.0).state == "running"
+    used = jobs.cpu_seconds(study, started.set_id)
+    assert 1.0 <= used < 10
+    os.killpg(group(study, started.set_id), signal.SIGKILL)
+    assert ends(study, started.set_id)
+    assert jobs.state(study, started.set_id).state == "failed"
+    assert jobs.cpu_seconds(study, started.set_id) >= used - 0.01  # what was seen of it is not lost
+
+
+def test_only_so_many_jobs_run_in_a_study(study, monkeypatch):
+    monkeypatch.setattr(jobs, "MOST_RUNNING", 1)
+    started = jobs.start(study, "propose", LONG)
+    with pytest.raises(OnnesError, match=f"1 jobs of this study run, as many as may: {started.set_id}; .*`cancel`"):
+        jobs.start(study, "propose", QUICK)
+    assert jobs.start(study, "propose", LONG).set_id == started.set_id
+    jobs.stop(study, started.set_id)
+    other = jobs.start(study, "propose", {**LONG, "n": 1999})
+    assert jobs.running(study) == [other.set_id]
+    jobs.stop(study, other.set_id)
+
+
+def test_a_job_that_is_stopped_before_it_began_does_not_begin(study, monkeypatch):
+    monkeypatch.setattr(jobs, "_start_worker", lambda *_: None)
+    started = jobs.start(study, "propose", QUICK)
+    assert jobs.stop(study, started.set_id).state == "cancelled"
+    jobs.work(str(study.folder), started.set_id)
+    assert not study.has(started.set_id)
+    assert jobs.state(study, started.set_id).state == "cancelled"
 
 
 def test_a_job_that_fails_says_why(study):

@@ -2,34 +2,32 @@
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
+import numpy as np
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from onnes.agent.answer import WORDS_LABEL
 from onnes.agent.claims import CITATION, harmless, render
-from onnes.agent.shortlist import COLUMNS, goal_lines, table_lines
-from onnes.crystals.schema import GEOMETRY_COLUMNS, values
+from onnes.agent.rejections import Rejections
+from onnes.agent.shortlist import COLUMNS, LIMITS, goal_lines, table_lines
+from onnes.campaign.value import visible
+from onnes.crystals.schema import GEOMETRY_COLUMNS, floats, values
 from onnes.errors import EvidenceError
+from onnes.tools.actions.filters import Wanted, elements_of
 from onnes.tools.call import listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+    import pyarrow as pa
 
     from onnes.agent.goal import Goal
     from onnes.campaign.study import Study
 
 MAX_WORDS = 8000
 """Characters of hypothesis and text together."""
-_LIMITS = (
-    "Tc is an estimate by learned models for conventional, phonon-mediated superconductivity: it orders candidates and is no "
-    "measurement. Energies above the hull hold against the competing phases that the reference knows. Nothing here was verified by "
-    "first principles."
-)
-_SYMBOL = re.compile(r"[A-Z][a-z]?")
 _CITED = "every number as [[set_id/row id/column]], never written out"
 
 
@@ -80,9 +78,10 @@ def judged(study: Study, goal: Goal, final: FinalAnswer) -> Verdict:
     """Check a final answer against the study and the goal."""
     crystals: dict[str, str] = {}
     wrong = []
+    rejections = Rejections(study, goal) if final.shortlist else None
     for given in final.shortlist:
         one = given.strip(" `[]")
-        why = _misfit(study, goal, one)
+        why = _misfit(study, goal, one) or (rejections and rejections.of(one))
         if why is None:
             crystals.setdefault(one.partition("/")[2], one)
         else:
@@ -106,7 +105,10 @@ def template(study: Study, goal: Goal, crystals: Sequence[str], final: FinalAnsw
     final
         Whose words to give; None leaves them out.
     """
-    asked = ["- in words: [[goal/*/words]]"] if goal.words else []
+    asked = ["- in words: [[goal/*/words]]", ""] if goal.words else []
+    if goal.words and goal.leftovers(goal.words):
+        asked += ["Not all of the words could be read by rules; the rest was left to the language model, and no bound below stands for "
+                  "it.", ""]  # fmt: skip
     asked += [line for line in goal_lines(goal) if not render(study, line).unsupported]
     parts = ["# Short list", "", "Planned by a language model, through the same tools, limits and record as by rules.", "",
              "## Asked for", "", *asked]  # fmt: skip
@@ -116,7 +118,7 @@ def template(study: Study, goal: Goal, crystals: Sequence[str], final: FinalAnsw
         parts += ["", "Made in these steps; counts are rows.", "", *_steps(study, crystals)]
     else:
         parts.append("Nothing was found that fits.")
-    parts += ["", "## Limits", "", _LIMITS, "", "## Hypothesis and reasons", ""]
+    parts += ["", "## Limits", "", *LIMITS.splitlines(), "", "## Hypothesis and reasons", ""]
     if final is None:
         return "\n".join(
             [
@@ -144,17 +146,45 @@ def _misfit(study: Study, goal: Goal, crystal: str) -> str | None:
     stopped = values(table, "error")[0] or values(table, "rejected_by")[0]
     if stopped:
         return f"failed or was rejected ({stopped})"
-    formula = values(table, "reduced_formula")[0] or values(table, "formula")[0] or ""
-    elements = set(_SYMBOL.findall(formula))
-    if banned := elements & set(goal.exclude):
-        return f"holds {', '.join(sorted(banned))}, which the goal excludes"
-    if goal.allowed() and (other := elements - set(goal.allowed())):
-        return f"holds {', '.join(sorted(other))}, which the goal does not list"
-    if missing := set(goal.required) - elements:
-        return f"lacks {', '.join(sorted(missing))}, which the goal requires"
-    if len(elements) > goal.max_elements:
-        return "has more elements than the goal allows"
+    if why := goal.misfit(elements_of(table)[0]):
+        return why
+    if not goal.is_default("max_atoms") and (values(table, "n_atoms")[0] or 0) > goal.max_atoms:
+        return "has more atoms in its cell than the goal allows"
+    return _out_of_bounds(goal, table) or _unlike(goal, table)
+
+
+def _out_of_bounds(goal: Goal, table: pa.Table) -> str | None:
+    """Whether Tc and energy above the hull of a row are known, and within the goal."""
+    for column, bound, sign, maker in (
+        ("tc_K", goal.min_tc_K, 1, "predict"),
+        ("e_above_hull_eV_per_atom", goal.max_e_above_hull_eV_per_atom, -1, "hull"),
+    ):
+        value = floats(table, column)[0]
+        if np.isnan(value):
+            return f"has no {column} in that set; call {maker} on it and name the crystal in the set that it makes"
+        if sign * value < sign * bound:
+            return f"has a {column} of {value:.4g}, {'below' if sign > 0 else 'above'} the {bound:g} that the goal asks for"
     return None
+
+
+def _unlike(goal: Goal, table: pa.Table) -> str | None:
+    """Whether a row is new, and of the motif, where the goal says so."""
+    if goal.new is not None and values(table, "is_novel")[0] is not True:
+        return (
+            "is not shown to be new, as the goal asks; call novelty on it and name the crystal in the set that it makes"
+        )
+    if goal.new == "compositions" and values(table, "reduced_formula")[0] in _known_compositions():
+        return "has a composition that the reference knows; the goal asks for new ones"
+    fits = goal.motif is None or Wanted(structure_type=goal.motif).of_kind(table).num_rows
+    return None if fits else f"is not of the motif {goal.motif}"
+
+
+def _known_compositions() -> set[str]:
+    """Reduced formulas that the shipped reference lists."""
+    from onnes.physics.reference import Reference
+    from onnes.potentials.potential import DEFAULT_POTENTIAL
+
+    return {formula for formula, _ in Reference.find(None, DEFAULT_POTENTIAL).labels}
 
 
 def _steps(study: Study, crystals: Sequence[str]) -> list[str]:
@@ -173,11 +203,7 @@ def _steps(study: Study, crystals: Sequence[str]) -> list[str]:
 
 def _lines(words: str) -> list[str]:
     """Words as lines that show all they hold, and can do nothing where they are rendered: no tags, links or images."""
-    lines = []
-    for line in words.splitlines():
-        shown = "".join(c for c in line.replace("\t", " ") if unicodedata.category(c)[0] != "C").strip()
-        lines.append(harmless(shown))
-    return lines
+    return [harmless(visible(line.replace("\t", " ")).strip()) for line in words.splitlines()]
 
 
 def _quoted(words: str) -> list[str]:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from ase.data import atomic_numbers
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from onnes.agent.limits import Limits
 from onnes.agent.words import read_words
 from onnes.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 RouteName = Literal["rediscovery", "motif", "de-novo", "reinterpretation", "latent"]
 ROUTES: tuple[RouteName, ...] = ("rediscovery", "motif", "de-novo", "reinterpretation", "latent")
@@ -80,29 +83,49 @@ class Goal(BaseModel):
         except ValidationError as error:
             raise ConfigError(f"goal {path}: {_first(error)}") from None
 
+    @model_validator(mode="after")
+    def _possible(self) -> Goal:
+        if self.elements and not self.allowed():
+            raise ValueError("every element that is allowed is excluded")
+        if banned := sorted(set(self.required) & set(self.exclude)):
+            raise ValueError(f"{', '.join(banned)} is both required and excluded")
+        if self.elements and (other := sorted(set(self.required) - set(self.elements))):
+            raise ValueError(f"{', '.join(other)} is required, and not among the elements that may occur")
+        if self.min_elements > self.max_elements:
+            raise ValueError("min_elements is larger than max_elements")
+        return self
+
     @classmethod
-    def from_words(cls, words: str) -> Goal:
+    def from_words(cls, words: str, *, partly: bool = False) -> Goal:
         """Fill the form in from words, by rules.
 
-        Understood are "above 8 K", "no Be", "without Tl", "at most 4 elements", "among Nb Zr ...", "of Nb and Ti", "containing
-        Nb", "ambient pressure", "new compositions", "within 50 meV/atom of the hull", "at most 8 atoms", "top 20", formulas,
-        and names of motifs. `leftovers` says which words were not.
+        Understood are "above 8 K", "no Be", "without thallium", "at most 4 elements", "ternary", "among Nb Zr ...", "of Nb and
+        Ti", "containing Nb", "ambient pressure", "new compositions", "within 50 meV/atom of the hull", "at most 8 atoms", "top
+        20", formulas, and names of motifs; elements by symbol or English name.
+
+        Parameters
+        ----------
+        words
+            The goal.
+        partly
+            Keep what is understood and leave the rest to whoever reads ``words``, a language model; `leftovers` says what it is.
 
         Raises
         ------
         ConfigError
-            When nothing is understood, when a number is not, or when a pressure is asked for.
+            When a phrase is not understood (unless ``partly``), when a pressure is asked for, or when the goal contradicts
+            itself.
         """
         form, rest = read_words(words)
-        if not form:
+        if not form and not partly:
             raise ConfigError(
                 f"nothing in {words[:100]!r} could be understood without a language model; say for example 'above 8 K, no Be, at "
                 "most 3 elements among Nb Ti N C', or give --goal FILE.toml"
             )
-        if numbers := [word for word in rest if any(char.isdigit() for char in word)]:
+        if rest and not partly:
             raise ConfigError(
-                f"{', '.join(numbers)} in the goal could not be understood without a language model; say it otherwise, "
-                "or give --goal FILE.toml"
+                f"{', '.join(repr(one[:60]) for one in rest[:6])} in the goal could not be understood without a language model; "
+                "say it otherwise, or give --goal FILE.toml"
             )
         try:
             return cls.model_validate({"words": words, **form})
@@ -111,12 +134,35 @@ class Goal(BaseModel):
 
     @classmethod
     def leftovers(cls, words: str) -> list[str]:
-        """Words of a goal that the rules have no use for."""
-        return read_words(words)[1]
+        """Phrases of a goal that the rules do not understand."""
+        return read_words(words)[1] if words else []
 
     def allowed(self) -> tuple[str, ...]:
         """Elements that may occur, those excluded taken out; empty for any."""
         return tuple(one for one in self.elements if one not in self.exclude)
+
+    def is_default(self, field: str) -> bool:
+        """Whether a field holds what holds for every goal that says nothing of it."""
+        return getattr(self, field) == type(self).model_fields[field].default
+
+    def misfit(self, elements: Iterable[str]) -> str | None:
+        """Why a compound of these elements is not what was asked for; None when it is.
+
+        Examples
+        --------
+        >>> Goal(exclude=("Be",)).misfit(["Be", "Nb"])
+        'holds Be, which the goal excludes'
+        """
+        held = set(elements)
+        if banned := held & set(self.exclude):
+            return f"holds {', '.join(sorted(banned))}, which the goal excludes"
+        if self.elements and (other := held - set(self.allowed())):
+            return f"holds {', '.join(sorted(other))}, which the goal does not list"
+        if missing := set(self.required) - held:
+            return f"lacks {', '.join(sorted(missing))}, which the goal requires"
+        if len(held) > self.max_elements:
+            return "has more elements than the goal allows"
+        return "has fewer elements than the goal asks for" if len(held) < self.min_elements else None
 
 
 def _first(error: ValidationError) -> str:

@@ -16,6 +16,7 @@ from onnes.campaign.value import plain_text
 from onnes.errors import ConfigError, EvidenceError, OnnesError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from types import ModuleType
 
     from onnes.agent.endpoint import Endpoint
@@ -28,7 +29,9 @@ MAX_CORRECTIONS = 2
 """Times that a final answer is sent back; after that its words are left out."""
 
 
-def plan_with_model(session: Session, goal: Goal, endpoint: Endpoint, *, resume: bool = False) -> Outcome:
+def plan_with_model(
+    session: Session, goal: Goal, endpoint: Endpoint, *, resume: bool = False, files: Sequence[str] = ()
+) -> Outcome:
     """Go from a goal to a short list by a language model that calls the tools.
 
     Whatever the model or its endpoint do, the run ends in a state of `onnes.agent.answer.Outcome`, within the limits of the
@@ -44,6 +47,8 @@ def plan_with_model(session: Session, goal: Goal, endpoint: Endpoint, *, resume:
         Where the model answers.
     resume
         Go on with the conversation that the study keeps; without one, a new one begins.
+    files
+        Crystals to start from; the model is told of the set that they make.
 
     Returns
     -------
@@ -65,6 +70,8 @@ def plan_with_model(session: Session, goal: Goal, endpoint: Endpoint, *, resume:
     meter = Meter(session, endpoint)
     desk = _Desk(walk, ModelTools(session))
     try:
+        if files:
+            walk.bring(files)
         chat.Chat(endpoint, meter, desk.tools, transcript, desk.judge).run(opening(goal, session.study), history)
         outcome = desk.conclude()
     except Stop as stop:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import resource
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from onnes.errors import BudgetSpent
+from onnes.tools.processor_time import own_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -61,7 +60,7 @@ class Clock:
     """Wall time and processor time, with that of worker processes that have ended."""
 
     def __init__(self) -> None:
-        self._wall, self._cpu = time.monotonic(), self._processor()
+        self._wall, self._cpu = time.monotonic(), own_seconds()
 
     def seconds(self) -> float:
         """Wall time since it was made."""
@@ -69,14 +68,4 @@ class Clock:
 
     def cpu_seconds(self) -> float:
         """Processor time since it was made."""
-        return self._processor() - self._cpu
-
-    @staticmethod
-    def _processor() -> float:
-        children = resource.getrusage(resource.RUSAGE_CHILDREN)
-        return time.process_time() + children.ru_utime + children.ru_stime
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return own_seconds() - self._cpu

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 from collections import Counter
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from onnes.agent.session import Allowed, Refuse
 from onnes.campaign.value import plain_text
 from onnes.errors import BudgetSpent, NotApproved, OnnesError
 from onnes.tools.call import arguments_of
+from onnes.tools.description import description, needs_consent
 from onnes.tools.registry import tools
 
 if TYPE_CHECKING:
@@ -180,9 +180,7 @@ class ModelTools:
 
 
 def _description(spec: ToolSpec) -> str:
-    said = " ".join((inspect.getdoc(spec.action_function()) or spec.summary).split("\n\n")[0].split())
-    consent = " Needs the consent of a person." if spec.effect in ("write", "submit") else ""
-    return f"{said.removesuffix('.')}. Cost: {spec.cost}.{consent}"
+    return description(spec) + (" Needs the consent of a person." if needs_consent(spec) else "")
 
 
 def _schema(model: type[BaseModel]) -> dict[str, Any]:

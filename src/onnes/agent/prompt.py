@@ -37,21 +37,25 @@ What you write
 - Formulas of crystals in the study may be written as they are. Write names of rows and sets in backticks.
 - Say what is doubtful: out of domain, unstable phonons, high above the hull.
 
-End with one call of {FINAL}: first the hypothesis, then the short list, then the text. If nothing fits, give an empty short list
-and say why."""
+End with one call of {FINAL}: first the hypothesis, then the short list, then the text. A crystal on the short list must be named in
+a set that holds its tc_K and its energy above the hull, within the bounds of the goal, and no set may have rejected it. If nothing
+fits, give an empty short list and say why."""
 PROMPT_SHA256 = hashlib.sha256(PROMPT.encode()).hexdigest()
 _MOST_SETS = 30
+_BOUNDS = ("min_tc_K", "max_e_above_hull_eV_per_atom", "min_elements", "max_elements", "count")
 
 
 def opening(goal: Goal, study: Study) -> str:
     """The first message: the goal, in words and as a form, and the sets that are there."""
-    form = goal.model_dump(mode="json", exclude={"words", "limits"}, exclude_defaults=True)
-    form |= {"min_tc_K": goal.min_tc_K, "max_e_above_hull_eV_per_atom": goal.max_e_above_hull_eV_per_atom,
-             "max_elements": goal.max_elements, "count": goal.count}  # fmt: skip
+    asked = goal.model_dump(mode="json", exclude={"words", "limits"}, exclude_defaults=True)
+    default = {name: getattr(goal, name) for name in _BOUNDS if goal.is_default(name)}
     parts = [
         f"Goal: {goal.words or 'as the form says'}",
-        f"Goal as a form: {json.dumps(form, ensure_ascii=False, sort_keys=True)}",
+        f"Goal as a form: {json.dumps(asked, ensure_ascii=False, sort_keys=True)}",
+        f"Bounds by default: {json.dumps(default, sort_keys=True)}",
     ]
+    if rest := goal.leftovers(goal.words):
+        parts.append(f"Of the goal, the form leaves to you: {json.dumps(rest, ensure_ascii=False)}")
     if goal.route is not None:
         way = route(goal)
         parts.append(f"Route asked for: {way.name}. {way.hypothesis}")

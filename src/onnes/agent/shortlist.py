@@ -40,21 +40,31 @@ _LINES: Mapping[str, str] = {
     "intensity": "intensity",
     "hkl": "indices",
 }
+_TO_WEIGH = ("sample", "element", "compound", "gas")
 SHOWN_LINES = 6
-_LIMITS = """Tc is an estimate by learned models for conventional, phonon-mediated superconductivity: it orders candidates and is no
-measurement. Energies above the hull hold against the competing phases that the reference knows. Phonons were computed for the
-best alone, with an interatomic potential. Nothing here was verified by first principles."""
+LIMITS = """Tc is an estimate by learned models for conventional, phonon-mediated superconductivity: it orders candidates and is no
+measurement. Energies above the hull hold against the competing phases that the reference knows. Phonons, where they were computed,
+come from an interatomic potential. Nothing here was verified by first principles."""
+"""What every answer says of its own reach."""
 
 
 def goal_lines(goal: Goal) -> list[str]:
-    """What was asked for, its numbers as citations of the goal."""
-    lines = ["- Tc of at least [[goal/*/min_tc_K]]", "- at most [[goal/*/max_e_above_hull_eV_per_atom]] above the hull"]
+    """What was asked for, its numbers as citations of the goal; what any goal without a word on it has is marked as default."""
+
+    def bound(field: str) -> str:
+        return f"[[goal/*/{field}]]{' (the default)' if goal.is_default(field) else ''}"
+
+    lines = [
+        f"- Tc of at least {bound('min_tc_K')}",
+        f"- at most {bound('max_e_above_hull_eV_per_atom')} above the hull",
+    ]
     for label, names in (("elements", goal.allowed()), ("must hold", goal.required), ("without", goal.exclude)):
         if names:
             lines.append(f"- {label}: {', '.join(names)}")
-    lines.append(
-        "- elements in a compound, at most: [[goal/*/max_elements]]; atoms in the cell, at most: [[goal/*/max_atoms]]"
-    )
+    lines.append(f"- elements in a compound, at most: {bound('max_elements')}; at least: {bound('min_elements')}")
+    lines.append(f"- atoms in the cell, at most: {bound('max_atoms')}")
+    if goal.new:
+        lines.append(f"- new {goal.new} alone")
     if goal.formulas:
         lines.append("- compositions: [[goal/*/formulas]]")
     if goal.motif:
@@ -113,7 +123,7 @@ def answer_template(walk: Walk, screened: str, chosen: Sequence[str], plan: str 
         parts.append(f"- [[{one}/id]]: {_concerns(study, one)}")
     if plan is not None:
         parts += ["", "## Making the first", "", *_plan_lines(study, plan)]
-    parts += ["", "## Limits", "", *_LIMITS.splitlines(), "", "## Evidence", "",
+    parts += ["", "## Limits", "", *LIMITS.splitlines(), "", "## Evidence", "",
               "Every number stands for a result id: set, row, column. `onnes agent check` renders them again and checks the record."]  # fmt: skip
     return "\n".join(parts)
 
@@ -136,19 +146,16 @@ def _stopped(study: Study, screened: str) -> list[str]:
 
 
 def _plan_lines(study: Study, plan: str) -> list[str]:
-    """What to weigh, which lines to look for, and the remarks of an experiment plan."""
+    """The remarks of an experiment plan, hazards among them, what to weigh, and the strongest lines to look for."""
     table = study.table(plan)
-    rows = list(zip(values(table, "id"), values(table, "kind"), strict=True))
-    weighed = [f"{plan}/{row}" for row, kind in rows if kind in ("sample", "element", "precursor")]
-    lines = [f"{plan}/{row}" for row, kind in rows if kind == "line"]
+    columns = (values(table, name) for name in ("id", "kind", "intensity", "two_theta_deg"))
+    rows = [(f"{plan}/{row}", kind, power, angle) for row, kind, power, angle in zip(*columns, strict=True)]
+    weighed = [row for row, kind, _, _ in rows if kind in _TO_WEIGH]
+    strongest = sorted((-power, angle, row) for row, kind, power, angle in rows if kind == "line")[:SHOWN_LINES]
     parts = [f"- [[{plan}/*/remark_{number}]]" for number in range(1, len(study.info(plan).remarks) + 1)]
     if weighed:
-        parts += ["", "To weigh:", "", *table_lines(study, weighed, _WEIGHED)]
-    if lines:
-        parts += [
-            "",
-            "To look for in the powder pattern, the strongest:",
-            "",
-            *table_lines(study, lines[:SHOWN_LINES], _LINES),
-        ]
+        parts += ["", "To weigh, or to lead over it:", "", *table_lines(study, weighed, _WEIGHED)]
+    if strongest:
+        parts += ["", "To look for in the powder pattern, the strongest first:", "",
+                  *table_lines(study, [row for _, _, row in strongest], _LINES)]  # fmt: skip
     return parts

@@ -68,7 +68,8 @@ def run(
     ] = None,
     route: Annotated[str | None, typer.Option(help="One of the routes of `onnes agent routes`.")] = None,
     crystals: Annotated[
-        list[str] | None, typer.Option("--crystals", help="Files of crystals to start from (route latent); repeat.")
+        list[str] | None,
+        typer.Option("--crystals", help="Files of crystals to start from, on the route latent; repeat."),
     ] = None,
     out: Annotated[Path, typer.Option("--out", help="Study folder; the same command again goes on.")] = Path("study"),
     planner: Planner = None,
@@ -86,7 +87,7 @@ def run(
     from onnes.campaign.study import Study
 
     planner = _chosen(planner, endpoint)
-    asked = _goal(words, goal, route, planner)
+    asked = _goal(words, goal, route, planner, files=bool(crystals))
     asked = _limited(asked, cpu_seconds=cpu_seconds, tokens=tokens, calls=calls)
     study = Study.create(out, title=asked.words or "Study", seed=seed)
     _go(
@@ -190,40 +191,45 @@ def doctor(endpoint: EndpointUrl = None, llm: ModelName = None, json: Json = Fal
 
 @agent.command()
 def export(
-    folder: Folder, out: Annotated[Path, typer.Option("--out", help="Folder of the RO-Crate.")] = Path("crate")
+    folder: Folder,
+    out: Annotated[Path, typer.Option("--out", help="Folder of the RO-Crate.")] = Path("crate"),
+    licence: Annotated[
+        str | None, typer.Option("--license", help="Address of the licence you put on the study; none by default.")
+    ] = None,
 ) -> None:
     """Write the study with its record as an RO-Crate (needs the extra `agent`)."""
     from onnes.agent.crate import write_crate
     from onnes.campaign.study import Study
 
-    path = write_crate(Study.open(folder), out)
+    path = write_crate(Study.open(folder), out, licence=licence)
     console().print(f"written to {path}", markup=False, soft_wrap=True)
 
 
-def _goal(words: str | None, file: Path | None, route: str | None, planner: str) -> Goal:
-    """The goal; words that rules cannot read are left to a language model as they are."""
+def _goal(words: str | None, file: Path | None, route: str | None, planner: str, *, files: bool) -> Goal:
+    """The goal; what rules cannot read of its words is left to a language model, and with files the route is latent."""
     from onnes.agent.goal import Goal
     from onnes.agent.routes import ROUTES
 
-    if (words is None) == (file is None):
-        if words is None and route is not None and route in ROUTES:
-            words = ROUTES[route].example
-        else:
-            raise ConfigError("give either a goal in words or --goal FILE.toml")
+    if route is not None and route not in ROUTES:
+        raise ConfigError(f"no route is called {route!r}; there are {', '.join(ROUTES)}")
+    if words is not None and file is not None:
+        raise ConfigError("give either a goal in words or --goal FILE.toml")
     if file is not None:
         asked = Goal.from_file(file)
+    elif words is not None:
+        asked = Goal.from_words(words, partly=planner == "llm")
+    elif files:
+        asked = Goal()
+    elif route is not None:
+        asked = Goal.from_words(ROUTES[route].example)
     else:
-        try:
-            asked = Goal.from_words(words or "")
-        except ConfigError:
-            if planner == "rules":
-                raise
-            asked = Goal(words=words or "")
-    if route is not None:
-        if route not in ROUTES:
-            raise ConfigError(f"no route is called {route!r}; there are {', '.join(ROUTES)}")
-        asked = Goal.model_validate({**asked.model_dump(), "route": route})
-    return asked
+        raise ConfigError("give either a goal in words or --goal FILE.toml")
+    way = route or asked.route or ("latent" if files else None)
+    if files and way != "latent":
+        raise ConfigError(
+            f"--crystals brings candidates for the route latent, and {way} makes its own; leave one of them out"
+        )
+    return asked if way == asked.route else Goal.model_validate({**asked.model_dump(), "route": way})
 
 
 def _chosen(planner: str | None, endpoint: str | None) -> str:
@@ -255,7 +261,7 @@ def _go(
         if chosen == "llm":
             from onnes.agent.language_model import plan_with_model
 
-            outcome = plan_with_model(session, goal, Endpoint.of(url=endpoint, model=llm), resume=again)
+            outcome = plan_with_model(session, goal, Endpoint.of(url=endpoint, model=llm), resume=again, files=files)
         else:
             from onnes.agent.rules import plan_with_rules
 

@@ -15,6 +15,7 @@ from onnes.cli.options import Device, Json, Potential, Quiet, split
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from onnes.physics.reference import Reference
     from onnes.physics.reference_diff import ReferenceDiff
     from onnes.physics.reference_survey import ReferenceSurvey, SystemSurvey
     from onnes.tools.references import Source
@@ -87,7 +88,10 @@ def build(
             tables, potential=potential, name=name or out.stem, folder=folder, device=device, on_rows=bars.rows_done
         )
     built.save(out)
-    faults = unusable(tables)
+    _say_built(built, out, unusable(tables))
+
+
+def _say_built(built: Reference, out: Path, faults: list[str]) -> None:
     missing = built.table["energy_eV_per_atom"].null_count
     sys.stdout.write(
         f"{built.table.num_rows} phases written to {out}; {missing} without energy, {len(faults)} rows unusable\n"

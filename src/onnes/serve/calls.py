@@ -14,6 +14,7 @@ from onnes.agent.session import Allowed, Session
 from onnes.errors import ConfigError, OnnesError
 from onnes.tools import jobs
 from onnes.tools.call import SetResult
+from onnes.tools.description import needs_consent
 from onnes.tools.registry import tool, tools
 
 if TYPE_CHECKING:
@@ -138,7 +139,7 @@ class Calls:
 
 def _needing_consent(name: str) -> str:
     spec = tool(name)
-    if spec.effect not in ("write", "submit"):
-        guarded = ", ".join(one.name for one in tools() if one.effect in ("write", "submit"))
+    if not needs_consent(spec):
+        guarded = ", ".join(one.name for one in tools() if needs_consent(one))
         raise ConfigError(f"{name} needs no consent; those that do: {guarded}")
     return name

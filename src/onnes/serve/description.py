@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import inspect
-import unicodedata
 from functools import cache
 from typing import Any, get_type_hints
 
 from pydantic import BaseModel, ConfigDict
 
-from onnes.campaign.value import plain_text
+from onnes.campaign.value import plain_text, visible
 from onnes.tools.call import Made, SetResult, arguments_of
+from onnes.tools.description import description
 from onnes.tools.registry import Effect, tool, tools
 
 _EFFECTS: dict[Effect, str] = {
@@ -51,10 +50,9 @@ def describe(name: str) -> ToolDescription:
     ('read', ['set_id'], 'SetResult')
     """
     spec = tool(name)
-    paragraph = " ".join((inspect.getdoc(spec.action_function()) or spec.summary).split("\n\n")[0].split())
     return ToolDescription(
         name=name,
-        description=f"{paragraph.removesuffix('.')}. Cost: {spec.cost}. Effect: {spec.effect} ({_EFFECTS[spec.effect]}).",
+        description=f"{description(spec)} Effect: {spec.effect} ({_EFFECTS[spec.effect]}).",
         effect=spec.effect,
         cost=spec.cost,
         long=spec.long,
@@ -94,7 +92,7 @@ def as_message(error: Exception) -> str:
 
 def _cleaned(value: Any) -> Any:
     if isinstance(value, str):
-        text = "".join(c for c in value if c in "\n\t" or unicodedata.category(c)[0] != "C")
+        text = visible(value)
         return text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]}… ({len(text) - MAX_TEXT} characters left out)"
     if isinstance(value, dict):
         return {key: _cleaned(one) for key, one in value.items()}

@@ -276,8 +276,8 @@ def _planners(planners: Mapping[str, Planner]) -> str:
         ""
         if planners.get("rule planner") is not rule_order
         else (
-            " The rules judge targets by all criteria of onnes.campaign.judgement with the default weights, price and hazards "
-            "among them, and do not read what the model of measurements says"
+            " The rules judge targets by all criteria of onnes.campaign.judgement with the default weights, price, hazards and "
+            "what the model of measurements says among them"
         )
     )
     return f"planners that took part: {', '.join(planners) or 'none'}; they see no measured Tc.{rules}"

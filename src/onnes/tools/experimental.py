@@ -74,7 +74,7 @@ class ExperimentalTable(PlainTable):
     headings = _HEADINGS
 
 
-def experimental(what: Materials, *, model: str = DEFAULT_MODEL) -> ExperimentalTable:
+def experimental(what: Materials, *, model: str = DEFAULT_MODEL, files: bool = True) -> ExperimentalTable:
     """Predict what an experiment would find: does it superconduct, and at which measured Tc.
 
     The model has learned from reports in the literature, not from computed electron-phonon coupling. Its numbers are
@@ -90,6 +90,8 @@ def experimental(what: Materials, *, model: str = DEFAULT_MODEL) -> Experimental
         such a file exists or it looks like one (``x.cif``, ``POSCAR``, ``a/b``), otherwise a formula.
     model
         Shipped name or folder with weights.
+    files
+        False reads no file: every string is a formula, whatever it looks like. For strings that come from elsewhere.
 
     Returns
     -------
@@ -113,7 +115,7 @@ def experimental(what: Materials, *, model: str = DEFAULT_MODEL) -> Experimental
     loaded = load_experimental_model(model)
     many = isinstance(what, Iterable) and not (isinstance(what, str | Mapping) or _is_structure(what))
     items: list[Any] = list(what) if many else [what]
-    rows = [row for number, item in enumerate(items) for row in _read(item, number)]
+    rows = [row for number, item in enumerate(items) for row in _read(item, number, files=files)]
     rows = [_checked(row, loaded.variant) for row in rows]
     _predict(loaded, rows)
     table = pa.Table.from_pylist([{**row.columns, "error": row.error} for row in rows], schema=SCHEMA)
@@ -144,8 +146,8 @@ def _is_file(text: str) -> bool:
     return looks or os.path.isfile(text)  # noqa: PTH113 - false where the text cannot be a path, instead of an error
 
 
-def _read(item: Any, number: int) -> list[_Row]:
-    if isinstance(item, Path) or (isinstance(item, str) and _is_file(item)):
+def _read(item: Any, number: int, *, files: bool) -> list[_Row]:
+    if files and (isinstance(item, Path) or (isinstance(item, str) and _is_file(item))):
         return _read_file(item)
     if isinstance(item, str):
         return [_read_formula(item)]

@@ -90,37 +90,21 @@ def benchmark_generation(
     start = time.process_time()
     table = diffusion_candidates(count, model=model, sampler=sampler, conditions=conditions, seed=seed)
     seconds = time.process_time() - start
-    batch = CrystalBatch.from_table(table)
     formulas = values(table, "reduced_formula")
-    sound, balanced = structurally_valid(batch), compositionally_valid(formulas)
+    sound, balanced = structurally_valid(CrystalBatch.from_table(table)), compositionally_valid(formulas)
     training = generator_data()
-    real = compositionally_valid(training.formulas)
     usable = is_open(table)
-    relaxed = relax_table(
-        table.filter(pa.array(usable)), load_potential(potential, device=device), RELAX, on_rows=on_rows
-    )
+    judge = load_potential(potential, device=device)
+    relaxed = relax_table(table.filter(pa.array(usable)), judge, RELAX, on_rows=on_rows)
     identity = Identity(IdentitySettings(potential=potential)).apply(relaxed, StageContext("identity"))
     converged = np.array([error is None for error in values(identity, "error")])
     unique = np.array([by is None for by in values(identity, "rejected_by")])
     novel = np.array([bool(one) for one in values(identity, "is_novel")]) & ~_in_training(identity, training)
-    energies = floats(identity, "energy_eV_per_atom")
-    # What failed in relaxation has no energy, but a chemical system; there it counts against the share of the stable.
     reference = Reference.find(None, potential)
-    places = hull_of(reference).place_all(values(identity, "formula"), np.nan_to_num(energies))
-    above = np.array([np.nan if place is None else place.e_above_hull_eV_per_atom for place in places])
-    above[np.isnan(energies)] = np.nan
-    covered = np.array(
-        [_is_covered(place, formula) for place, formula in zip(places, values(identity, "formula"), strict=True)]
-    )
+    # What failed in relaxation, or validation refused, has no energy but a chemical system: it counts against the stable.
+    above, covered = _placed(identity, reference)
     stable = converged & (above <= STABLE_EV_PER_ATOM)
-    # What the package's own validation refuses counts against it, where the reference covers its system.
-    failed = table.filter(pa.array(~usable))
-    refused = hull_of(reference).place_all(values(failed, "formula"), np.zeros(failed.num_rows))
-    lost = sum(_is_covered(place, formula) for place, formula in zip(refused, values(failed, "formula"), strict=True))
-    whole = int(covered.sum()) + lost
-    sun = float((covered & stable & unique & novel).sum() / whole)
-    moved = _moved(identity)
-    trained = set(training.formulas)
+    whole = int(covered.sum()) + int(_placed(table.filter(pa.array(~usable)), reference)[1].sum())
     shares = {
         "structurally valid": float(sound.mean()),
         "compositionally valid (SMACT)": float(balanced.mean()),
@@ -128,22 +112,37 @@ def benchmark_generation(
         "relaxed to rest": float(converged.sum() / count),
         "unique, of the relaxed": float(unique[converged].mean()),
         "novel against reference and training, of the relaxed": float(novel[converged].mean()),
-        "formula not in training": float(np.mean([formula not in trained for formula in formulas])),
+        "formula not in training": float(np.mean(~np.isin(formulas, training.formulas))),
         "in a chemical system that the reference covers": whole / count,
         f"at most {STABLE_EV_PER_ATOM:g} eV/atom above the hull, of those": float(stable[covered].sum() / whole),
-        "stable, unique and novel (S.U.N.), of those": sun,
+        "stable, unique and novel (S.U.N.), of those": float((covered & stable & unique & novel).sum() / whole),
     }
-    notes = [
-        f"{count} samples, seed {seed}, conditions {dict(conditions) if conditions else 'none'}; {60 * count / seconds:.0f} samples a minute of processor time",
+    made = f"{count} samples, seed {seed}, conditions {dict(conditions) if conditions else 'none'}; {60 * count / seconds:.0f} samples a minute of processor time"
+    notes = [made, *_notes(potential, identity, above[covered], training)]
+    rows = [(name, f"{100 * share:.1f}") for name, share in shares.items()]
+    return Benchmark("Generation from scratch", ("property", "share / %"), rows, notes, shares)
+
+
+def _notes(potential: str, relaxed: pa.Table, above: NDArray[np.float64], training: GeneratorData) -> list[str]:
+    """What the words of the table mean, and what the samples and the training crystals are like."""
+    real = compositionally_valid(training.formulas)
+    return [
         f"judge: {potential}, relaxed to {RELAX.fmax_eV_per_A:g} eV/A in at most {RELAX.max_steps} steps; reference: the shipped one; covered: it knows at least "
         "as many compounds in the system and its subsystems as there are pairs of elements; potentials as judges are kinder than DFT",
         "unique: formula, prototype label and StructureMatcher among the samples; novel: formula and prototype label not in the reference, and no training crystal of the "
         "formula that StructureMatcher takes for the same",
-        f"median shift of an atom in relaxation {np.nanmedian(moved):.2f} A; median above the hull {1e3 * np.nanmedian(above[covered]):.0f} meV/atom",
+        f"median shift of an atom in relaxation {np.nanmedian(_moved(relaxed)):.2f} A; median above the hull {1e3 * np.nanmedian(above):.0f} meV/atom",
         f"of the training crystals {real.mean():.1%} are compositionally valid",
     ]
-    rows = [(name, f"{100 * share:.1f}") for name, share in shares.items()]
-    return Benchmark("Generation from scratch", ("property", "share / %"), rows, notes, shares)
+
+
+def _placed(table: pa.Table, reference: Reference) -> tuple[NDArray[np.float64], Mask]:
+    """Energy above the hull (eV/atom) of each row, NaN without an energy, and whether the reference covers its system."""
+    energies, formulas = floats(table, "energy_eV_per_atom"), values(table, "formula")
+    places = hull_of(reference).place_all(formulas, np.nan_to_num(energies))
+    above = np.array([np.nan if place is None else place.e_above_hull_eV_per_atom for place in places], float)
+    above[np.isnan(energies)] = np.nan
+    return above, np.array([_is_covered(*one) for one in zip(places, formulas, strict=True)], bool)
 
 
 def _is_covered(place: HullResult | None, formula: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import math
 import os
 import resource
 import signal
@@ -16,6 +17,7 @@ from typing import IO, TYPE_CHECKING, Any
 from onnes.errors import EvidenceError, OnnesError
 from onnes.flow.shards import write_bytes
 from onnes.tools.call import SetResult, call_tool, checked_arguments, set_name, set_result
+from onnes.tools.processor_time import group_seconds, own_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -23,15 +25,20 @@ if TYPE_CHECKING:
 
     from onnes.campaign.study import Study
 
-REQUEST, STATE, LOCK, LOG = "request.json", "state.json", "lock", "log.txt"
+REQUEST, STATE, LOCK, LOG, SEEN = "request.json", "state.json", "lock", "log.txt", "cpu_seconds"
 POLL_S = 0.1
+LOOK_AT_TIME_EVERY_S = 0.5
 REPORT_EVERY_S = 0.5
 START_WITHIN_S = 10.0
 STOP_WITHIN_S = 5.0
 LOOK_S = 1.0
+GRACE_S = 10
+"""Processor time (s) beyond its bound after which a process that has not noticed is killed."""
+MOST_RUNNING = 8
+"""Jobs of a study that may run at a time: each takes memory, and all the cores there are."""
 
 
-def start(study: Study, name: str, arguments: Mapping[str, Any]) -> SetResult:
+def start(study: Study, name: str, arguments: Mapping[str, Any], *, max_cpu_seconds: float | None = None) -> SetResult:
     """Start a tool as a job, unless its set is there or the same job runs.
 
     Parameters
@@ -40,30 +47,59 @@ def start(study: Study, name: str, arguments: Mapping[str, Any]) -> SetResult:
         Where the set will lie.
     name, arguments
         A tool that makes a set.
+    max_cpu_seconds
+        Processor time (s) after which the system ends each process of the job, whether anybody waits for it or not.
 
     Returns
     -------
     SetResult
         With ``set_id``, by which `state` and `stop` know the job.
+
+    Raises
+    ------
+    OnnesError
+        When as many jobs of the study run as may, or when no process could be started.
     """
     checked = checked_arguments(name, arguments)
     set_id = set_name(study, name, checked)
     if study.has(set_id):
         return set_result(study, study.info(set_id))
     folder = _folder(study, set_id)
-    if not _runs(folder):
-        request = {"tool": name, "arguments": checked.model_dump(mode="json")}
-        write_bytes(json.dumps(request).encode(), folder / REQUEST)
-        _keep(folder, "running", rows_done=0)
-        command = [sys.executable, "-c", _WORKER, str(study.folder.resolve()), set_id]
-        with (folder / LOG).open("ab") as log:
-            done = subprocess.run(  # noqa: S603 - our own interpreter, no shell
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, check=False
-            )
-        if done.returncode:
-            raise OnnesError(f"the job could not be started; see jobs/{set_id}/{LOG} in the study")
-        _wait_for_lock(study, set_id)
+    with (study.folder / "jobs" / LOCK).open("w") as starting:  # two at a time would not see one another
+        fcntl.flock(starting, fcntl.LOCK_EX)
+        if not _runs(folder):
+            _room_for_one_more(study)
+            request = {"tool": name, "arguments": checked.model_dump(mode="json"), "max_cpu_seconds": max_cpu_seconds}
+            write_bytes(json.dumps(request).encode(), folder / REQUEST)
+            _keep(folder, "running", rows_done=0)
+            (folder / SEEN).unlink(missing_ok=True)
+            _start_worker(study, set_id)
     return state(study, set_id)
+
+
+def _start_worker(study: Study, set_id: str) -> None:
+    command = [sys.executable, "-c", _WORKER, str(study.folder.resolve()), set_id]
+    with (_folder(study, set_id) / LOG).open("ab") as log:
+        done = subprocess.run(  # noqa: S603 - our own interpreter, no shell
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, check=False
+        )
+    if done.returncode:
+        raise OnnesError(f"the job could not be started; see jobs/{set_id}/{LOG} in the study")
+    _wait_for_lock(study, set_id)
+
+
+def running(study: Study) -> list[str]:
+    """Sets that jobs of this study are working on."""
+    return sorted(path.parent.name for path in (study.folder / "jobs").glob(f"*/{LOCK}") if _runs(path.parent))
+
+
+def _room_for_one_more(study: Study) -> None:
+    names = running(study)
+    if len(names) >= MOST_RUNNING:
+        raise OnnesError(
+            f"{len(names)} jobs of this study run, as many as may: {', '.join(names)}; wait for one with `status`, or stop "
+            "one with `cancel`"
+        )
 
 
 # It forks, so that it is nobody's child: it outlives whoever asked, and its time is not counted as theirs.
@@ -81,7 +117,10 @@ def work(folder: str, set_id: str) -> None:
     with _locked(place) as free:
         if not free:
             return
+        if _kept(place)["state"] != "running":  # stopped before it began
+            return
         request = json.loads((place / REQUEST).read_text(encoding="utf-8"))
+        _bound(place, request.get("max_cpu_seconds"))
         rows = 0
         last = 0.0
 
@@ -90,17 +129,35 @@ def work(folder: str, set_id: str) -> None:
             rows += done
             if time.monotonic() - last > REPORT_EVERY_S:
                 last = time.monotonic()
-                _keep(place, "running", rows_done=rows)
+                _keep(place, "running", rows_done=rows, cpu_seconds=own_seconds())
 
         try:
             call_tool(study, request["tool"], request["arguments"], on_rows=on_rows)
         except OnnesError as error:
-            _keep(place, "failed", error=str(error), cpu_seconds=_cpu_seconds())
+            _keep(place, "failed", error=str(error), cpu_seconds=own_seconds())
         except Exception as error:  # the boundary of a job: whoever asks for it must learn why it ended
-            _keep(place, "failed", error=f"{type(error).__name__}: {error}", cpu_seconds=_cpu_seconds())
+            _keep(place, "failed", error=f"{type(error).__name__}: {error}", cpu_seconds=own_seconds())
             raise
         else:
-            _keep(place, "done", rows_done=rows, cpu_seconds=_cpu_seconds())
+            _keep(place, "done", rows_done=rows, cpu_seconds=own_seconds())
+
+
+def _bound(folder: Path, seconds: float | None) -> None:
+    """Bound the processor time of this process and of each that it starts; the system sees to it."""
+    if seconds is None:
+        return
+
+    def spent(*_: object) -> None:
+        # An exception would become the fault of a row; so all of the group ends here, whichever process it is.
+        why = f"the {seconds:.0f} s of processor time that were left are spent"
+        _keep(folder, "failed", error=why, cpu_seconds=group_seconds(os.getpgrp()) or own_seconds())
+        os.killpg(os.getpgrp(), signal.SIGKILL)
+
+    signal.signal(signal.SIGXCPU, spent)
+    highest = resource.getrlimit(resource.RLIMIT_CPU)[1]
+    bounds = (math.ceil(seconds), math.ceil(seconds) + GRACE_S)
+    soft, hard = bounds if highest == resource.RLIM_INFINITY else (min(bounds[0], highest), min(bounds[1], highest))
+    resource.setrlimit(resource.RLIMIT_CPU, (soft, hard))
 
 
 def state(study: Study, set_id: str) -> SetResult:
@@ -110,7 +167,7 @@ def state(study: Study, set_id: str) -> SetResult:
     folder = study.folder / "jobs" / set_id
     if not set_id.isalnum() or not (folder / STATE).is_file():
         raise EvidenceError(f"no set and no job {set_id[:40]!r} in this study")
-    kept = json.loads((folder / STATE).read_text(encoding="utf-8"))
+    kept = _kept(folder)
     if kept["state"] == "running" and not _runs(folder):
         if study.has(set_id):  # it ended between the two looks
             return set_result(study, study.info(set_id))
@@ -124,11 +181,15 @@ def state(study: Study, set_id: str) -> SetResult:
     )
 
 
-def wait(study: Study, set_id: str, timeout_s: float) -> SetResult:
-    """Wait for a job, at most that long."""
-    end = time.monotonic() + timeout_s
+def wait(study: Study, set_id: str, timeout_s: float, *, max_cpu_seconds: float | None = None) -> SetResult:
+    """Wait for a job, at most that long, and no longer than until it has used that much processor time (s)."""
+    end, look = time.monotonic() + timeout_s, 0.0
     found = state(study, set_id)
     while found.state == "running" and time.monotonic() < end:
+        if max_cpu_seconds is not None and time.monotonic() > look:
+            if cpu_seconds(study, set_id) >= max_cpu_seconds:
+                break
+            look = time.monotonic() + LOOK_AT_TIME_EVERY_S
         time.sleep(POLL_S)
         found = state(study, set_id)
     return found
@@ -138,9 +199,9 @@ def stop(study: Study, set_id: str) -> SetResult:
     """Stop a job and the processes that it started; what a campaign has computed stays for the next call."""
     found = state(study, set_id)
     folder = study.folder / "jobs" / set_id
-    if found.state != "running":
+    if study.has(set_id) or _kept(folder)["state"] != "running":
         return found
-    group = int((folder / LOCK).read_text() or 0)
+    group, spent = _group(folder) if _runs(folder) else 0, cpu_seconds(study, set_id)
     for sign in (signal.SIGTERM, signal.SIGKILL):
         if group:
             try:
@@ -153,25 +214,43 @@ def stop(study: Study, set_id: str) -> SetResult:
         if not _runs(folder):
             break
     if not study.has(set_id):
-        _keep(folder, "cancelled")
+        _keep(folder, "cancelled", cpu_seconds=spent)
     return state(study, set_id)
 
 
 def cpu_seconds(study: Study, set_id: str) -> float:
-    """Processor time of a job that has ended by itself; 0 when nobody knows."""
-    path = study.folder / "jobs" / set_id / STATE
-    return float(json.loads(path.read_text(encoding="utf-8")).get("cpu_seconds", 0.0)) if path.is_file() else 0.0
+    """Processor time (s) that a job has used, with that of the processes that it started; 0 when nobody knows."""
+    folder = study.folder / "jobs" / set_id
+    if not (folder / STATE).is_file():
+        return 0.0
+    kept = float(_kept(folder).get("cpu_seconds", 0.0))
+    group = _group(folder) if _runs(folder) else 0
+    now = (group_seconds(group) or 0.0) if group else 0.0
+    if now:  # a job that is killed leaves nothing but what was seen of it
+        (folder / SEEN).write_text(f"{now:.3f}\n", encoding="utf-8")
+    return max(kept, now, _seen(folder))
 
 
-def _cpu_seconds() -> float:
-    children = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return time.process_time() + children.ru_utime + children.ru_stime
+def _seen(folder: Path) -> float:
+    try:
+        return float((folder / SEEN).read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # nobody looked, or somebody is writing
+        return 0.0
+
+
+def _group(folder: Path) -> int:
+    """Number of the process group that holds the lock; 0 when it has not said so yet."""
+    return int((folder / LOCK).read_text() or 0)
 
 
 def _folder(study: Study, set_id: str) -> Path:
     folder = study.folder / "jobs" / set_id
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+def _kept(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / STATE).read_text(encoding="utf-8"))
 
 
 def _keep(folder: Path, name: str, **more: Any) -> None:
@@ -216,6 +295,6 @@ def _wait_for_lock(study: Study, set_id: str) -> None:
     folder = _folder(study, set_id)
     end = time.monotonic() + START_WITHIN_S
     while not (_runs(folder) or study.has(set_id)) and time.monotonic() < end:
-        if json.loads((folder / STATE).read_text(encoding="utf-8"))["state"] != "running":
+        if _kept(folder)["state"] != "running":
             return
         time.sleep(0.02)

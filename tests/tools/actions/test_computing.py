@@ -3,6 +3,7 @@ import pytest
 
 from onnes.crystals.known import known_table
 from onnes.crystals.schema import with_columns
+from onnes.crystals.writers import write_crystals
 from onnes.errors import ConfigError
 from onnes.models.replacement import Replacement
 from onnes.potentials.fingerprints import potential_sha256
@@ -59,6 +60,28 @@ def test_what_a_laboratory_would_measure(call, study, known, table):
     doped = table(call("experimental", formulas="La1.85Sr0.15CuO4")).to_pylist()[0]
     assert (doped["id"], doped["exp_family"], doped["has_structure"]) == ("La1.85Sr0.15CuO4", "cuprate", False)
     assert study.value(f"{found.set_id}/Nb3Sn/exp_tc_K").unit == "K"
+
+
+@pytest.mark.parametrize("name", ["NbN", "POSCAR", "secret.cif", "/etc/hosts"])
+def test_no_text_of_a_caller_or_a_row_is_read_as_a_file(call, study, table, tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    if "/" not in name:
+        write_crystals(known_table(["Nb3Sn"]), tmp_path / "POSCAR")
+        (tmp_path / "POSCAR").rename(tmp_path / name)
+    row = with_columns(known_table(["Nb"]), {
+        "formula": [name], "lattice": [None], "frac_coords": [None], "atomic_numbers": [None],
+    })  # fmt: skip
+    study.add("c" * 12, row, tool="files", arguments={})
+    (found,) = table(call("experimental", crystals="c" * 12)).to_pylist()
+    assert not found["has_structure"]
+    assert found["reduced_formula"] == ("NbN" if name == "NbN" else None)
+    if name != "NbN":
+        assert "be read" in found["error"]
+        with pytest.raises(ConfigError, match="is no formula"):
+            call("experimental", formulas=[name])
+    else:
+        (found,) = table(call("experimental", formulas=[name])).to_pylist()
+        assert (found["id"], found["formula"], found["has_structure"]) == ("NbN", "NbN", False)
 
 
 def test_a_phase_without_coordinates_is_judged_by_its_formula_and_a_mixed_crystal_whole(call, study, table):

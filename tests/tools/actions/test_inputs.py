@@ -39,7 +39,27 @@ def test_formulas(formula):
     assert TypeAdapter(Formulas).validate_python([formula, formula]) == (formula,)
 
 
-@pytest.mark.parametrize("formula", ["../x", "x.cif", "Nb 3", "*", "[Nb]", "Nb\x1b", "nb3sn", "N" * 81, "$(ls)"])
+@pytest.mark.parametrize(
+    "formula",
+    [
+        "../x",
+        "x.cif",
+        "Nb 3",
+        "*",
+        "[Nb]",
+        "Nb\x1b",
+        "nb3sn",
+        "N" * 81,
+        "$(ls)",
+        "POSCAR",
+        "SECRET.CIF",
+        "X2",
+        "Nb0",
+        "Nb1.2.3",
+        "()",
+        "Nb(",
+    ],
+)
 def test_what_is_no_formula(formula):
     with pytest.raises(ValidationError, match="is no formula"):
         TypeAdapter(Formulas).validate_python([formula])

@@ -77,6 +77,30 @@ def test_every_number_of_a_plan_can_be_cited(call, study, known, table):
     assert {row["crystal_hash"] for row in rows.values()} == {study.table(known)["crystal_hash"][2].as_py()}
 
 
+def test_notes_and_hazards_of_a_plan_can_be_cited(call, study, known, table):
+    found = call("plan", crystals=f"{known}/NbN")
+    rows = {row["id"]: row for row in table(found).to_pylist()}
+    assert rows["N2"]["kind"] == "gas"
+    assert any(one.startswith("N2 is taken up from the atmosphere: it is not weighed") for one in found.remarks)
+    said = study.info(found.set_id).remarks
+    for row in (row for row in rows.values() if row["kind"] == "hazard"):
+        assert any(row["text"] in one and row["source"] in one for one in said)
+    assert "ammonia is toxic" in rows["hazard-N-gas"]["text"]
+    number = 1 + next(i for i, one in enumerate(said) if one.startswith("hazard, N (gas)"))
+    assert "ammonia is toxic" in study.value(f"{found.set_id}/*/remark_{number}").text
+
+
+def test_precursors_that_are_not_needed_are_remarked(call, known):
+    found = call("plan", crystals=f"{known}/Nb3Sn", precursors="Nb,Sn,Cu")
+    assert "not needed: Cu" in found.remarks
+
+
+def test_a_halide_gets_no_plan_from_the_elements(call, known):
+    with pytest.raises(ConfigError, match="no route is suggested"):
+        call("plan", crystals=f"{known}/NaCl")
+    assert call("plan", crystals=f"{known}/NaCl", precursors="NaCl").remarks[0].startswith("sealed ampoule: ")
+
+
 def test_a_plan_says_at_which_temperature_to_look(call, study, predicted):
     found = call("plan", crystals=f"{predicted}/Nb")
     value = study.value(f"{found.set_id}/tc-mu0.1/tc_K")

@@ -185,11 +185,11 @@ def experimental(
     if bool(crystals) == bool(formulas):
         raise ConfigError("experimental: give either crystals or formulas")
     if formulas:
-        found = run(list(formulas))
+        found = run(list(formulas), files=False)
         table = found.table
     else:
         rows = crystals_of(study, crystals, tool="experimental")
-        found = run(_materials(rows))
+        found = run(_materials(rows), files=False)
         table = with_extra(found.table, {"id": rows["id"]})
         table = with_origin(table, rows, "id")
     return Made(table, shown=tuple(found.headings)[2:], fingerprints={f"model {found.model}": found.model_sha256})

@@ -21,14 +21,34 @@ MOST_ROWS = 2000
 """Rows that a call takes at most where nothing else is said."""
 MOST_QUICK_ROWS = 20_000
 """The same where a thousand rows take a second, and in a campaign."""
+MOST_LETTERS = 80
 _FORMULA = re.compile(r"([A-Z][a-z]?|[().]|\d)+")
 
 
 def _formulas(names: tuple[str, ...]) -> tuple[str, ...]:
     for name in names:
-        if len(name) > 80 or not _FORMULA.fullmatch(name):
+        if not is_formula(name):
             raise ValueError(f"{name[:40]!r} is no formula; write it as in Nb3Sn or La1.85Sr0.15CuO4")
     return tuple(dict.fromkeys(names))
+
+
+def is_formula(text: str) -> bool:
+    """Whether a text is a formula of real elements: the name of a file is none.
+
+    Examples
+    --------
+    >>> [is_formula(text) for text in ("Nb3Sn", "Ca(OH)2", "POSCAR", "Nb3")]
+    [True, True, False, True]
+    """
+    from onnes.tools.actions.filters import reduced
+
+    if len(text) > MOST_LETTERS or not _FORMULA.fullmatch(text):
+        return False
+    try:
+        reduced(text)
+    except ConfigError:
+        return False
+    return True
 
 
 SomeCrystals = Annotated[tuple[str, ...], Field(max_length=MAX_NAMES), BeforeValidator(listed)]

@@ -117,21 +117,18 @@ def propose(
         "space_group": space_group, "target_tc_K": target_tc_K, "guidance": guidance,
     }  # fmt: skip
     _check(name, {key: value for key, value in given.items() if value not in ((), None)})
-    takes = {*METHODS[name].takes, *METHODS[name].needs}
+    takes_exclude = "exclude_elements" in {*METHODS[name].takes, *METHODS[name].needs}
     wanted = Wanted(required=required, exclude=exclude, max_elements=max_elements, only_open=False)
-    if "exclude_elements" not in takes:
-        elements = tuple(one for one in elements if one not in exclude)
-    settings: dict[str, Any] = {
-        "formulas": formulas, "prototypes": prototypes, "collections": collections, "motif": motif,
-        "max_substituted": max_substituted, "per_formula": per_formula, "space_group": space_group, "guidance": guidance,
-        "conditions": None if target_tc_K is None else {"ln_tc": math.log1p(target_tc_K)},
-    }  # fmt: skip
+    settings = {
+        key: value for key, value in given.items() if key not in ("crystals", "elements", "fixed", "target_tc_K")
+    }
+    settings["conditions"] = None if target_tc_K is None else {"ln_tc": math.log1p(target_tc_K)}
     table = run(
         crystals_of(study, crystals, tool="propose") if crystals else None,
         method=name,
-        elements=elements,
+        elements=elements if takes_exclude else tuple(one for one in elements if one not in exclude),
         fixed=fixed,
-        exclude=_excluded(exclude) if "exclude_elements" in takes else None,
+        exclude=_excluded(exclude) if takes_exclude else None,
         max_atoms=max_atoms,
         limit=min(n * _SPARE, MOST_CANDIDATES) if name in _LISTED and (required or max_elements) else n,
         seed=study.seed + draw * _SEEDS_APART,
