@@ -170,10 +170,14 @@ def test_who_is_interrupted_while_waiting_stops_the_job(study):
         signal.raise_signal(signal.SIGINT)
 
     thread = threading.Thread(target=interrupt)
-    thread.start()
-    with pytest.raises(KeyboardInterrupt):
-        session.call("propose", LONG)
-    thread.join()
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # programs in the background ignore it
+    try:
+        thread.start()
+        with pytest.raises(KeyboardInterrupt):
+            session.call("propose", LONG)
+        thread.join()
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert jobs.running(study[0]) == []
     (event,) = session.record.events()
     assert (event.body["kind"], event.body["tool"]) == ("KeyboardInterrupt", "propose")
