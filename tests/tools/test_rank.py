@@ -165,3 +165,17 @@ def test_weights_of_another_form(word):
 
 def test_the_tool_is_registered():
     assert tool("rank").function() is onnes.rank
+
+
+def test_a_row_without_coordinates_reads_no_file_of_its_name(tmp_path, monkeypatch):
+    from onnes.crystals.known import known_crystal, known_table
+    from onnes.crystals.schema import with_columns
+    from onnes.tools.rank import with_literature
+
+    known_crystal("MgB2").to(str(tmp_path / "NbN"), fmt="poscar")
+    monkeypatch.chdir(tmp_path)
+    nothing = {key: [None] for key in ("lattice", "frac_coords", "atomic_numbers")}
+    bare = with_columns(known_table(["Nb"]), {**nothing, "formula": ["NbN"], "reduced_formula": ["NbN"]})
+    by_name = with_literature(bare)["exp_tc_K"].to_pylist()
+    monkeypatch.chdir(tmp_path.parent)
+    assert by_name == with_literature(bare)["exp_tc_K"].to_pylist()

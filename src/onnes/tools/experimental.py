@@ -122,6 +122,17 @@ def experimental(what: Materials, *, model: str = DEFAULT_MODEL, files: bool = T
     return ExperimentalTable(table, model, loaded.sha256)
 
 
+def materials_of(table: pa.Table) -> list[Any]:
+    """Structures of n rows, partly occupied ones too; the formula of a row without coordinates."""
+    from onnes.crystals.table import to_structures
+
+    names = [
+        full or reduced or ""
+        for full, reduced in zip(values(table, "formula"), values(table, "reduced_formula"), strict=True)
+    ]
+    return [name if one is None else one for one, name in zip(to_structures(table), names, strict=True)]
+
+
 # --- reading ---------------------------------------------------------------------------------------------------------
 
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from onnes.campaign.folder import SETTINGS, Campaign
 from onnes.campaign.judgement import Weights, judge
-from onnes.crystals.schema import GEOMETRY_COLUMNS, is_open, values
+from onnes.crystals.schema import GEOMETRY_COLUMNS, is_open
 from onnes.errors import ConfigError
 from onnes.tools.inputs import Crystals, as_table
 from onnes.tools.result import CrystalTable, PlainTable
@@ -224,17 +224,11 @@ def rank(
 
 def with_literature(table: pa.Table) -> pa.Table:
     """Add what the model of the literature says of the rows, unless the table holds it: columns ``exp_``."""
-    from onnes.crystals.table import to_structures
-    from onnes.tools.experimental import experimental
+    from onnes.tools.experimental import experimental, materials_of
 
     if LITERATURE[0] in table.column_names or not table.num_rows:
         return table
-    names = [
-        full or reduced or ""
-        for full, reduced in zip(values(table, "formula"), values(table, "reduced_formula"), strict=True)
-    ]
-    rows = [name if one is None else one for one, name in zip(to_structures(table), names, strict=True)]
-    found = experimental(rows).table
+    found = experimental(materials_of(table), files=False).table
     for name in LITERATURE:
         table = table.append_column(name, found[name])
     return table

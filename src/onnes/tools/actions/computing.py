@@ -181,6 +181,7 @@ def experimental(
 ) -> Made:
     """Predict what a laboratory would measure, learned from the literature: probability of superconductivity and Tc (K) if so, doped and unconventional compounds too. Another quantity than the Tc of `predict`."""
     from onnes.tools.experimental import experimental as run
+    from onnes.tools.experimental import materials_of
 
     if bool(crystals) == bool(formulas):
         raise ConfigError("experimental: give either crystals or formulas")
@@ -189,21 +190,10 @@ def experimental(
         table = found.table
     else:
         rows = crystals_of(study, crystals, tool="experimental")
-        found = run(_materials(rows), files=False)
+        found = run(materials_of(rows), files=False)
         table = with_extra(found.table, {"id": rows["id"]})
         table = with_origin(table, rows, "id")
     return Made(table, shown=tuple(found.headings)[2:], fingerprints={f"model {found.model}": found.model_sha256})
-
-
-def _materials(rows: pa.Table) -> list[Any]:
-    """Structures, partly occupied ones too; the formula of a row without coordinates."""
-    from onnes.crystals.table import to_structures
-
-    names = [
-        full or reduced or ""
-        for full, reduced in zip(values(rows, "formula"), values(rows, "reduced_formula"), strict=True)
-    ]
-    return [name if one is None else one for one, name in zip(to_structures(rows), names, strict=True)]
 
 
 def explain(
