@@ -201,12 +201,12 @@ def test_a_conversation_that_was_changed_is_not_gone_on_with(tmp_path):
 
 
 def test_a_run_that_was_interrupted_in_a_tool_goes_on_there(tmp_path, monkeypatch):
-    from onnes.tools.actions import computing
+    from onnes.tools import experimental
 
     def interrupted(*_args, **_more):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(computing, "_materials", interrupted)
+    monkeypatch.setattr(experimental, "materials_of", interrupted)
     with pytest.raises(KeyboardInterrupt):
         play(tmp_path / "s", [found, lambda seen: call("experimental", crystals=[seen.results[0]["set_id"]])])
     monkeypatch.undo()
