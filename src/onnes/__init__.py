@@ -27,6 +27,7 @@ __all__ = [
     "relax",
     "report",
     "screen",
+    "verify",
 ]
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from onnes.tools.phonons import phonons
     from onnes.tools.properties import properties
     from onnes.tools.rank import rank
+    from onnes.tools.verify import verify
 
 # Functions whose tool has a shorter name: as commands they stand beside the others.
 _TOOLS = {"plan_experiment": "plan", "record_measurement": "measure"}

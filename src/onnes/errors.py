@@ -31,6 +31,10 @@ class SpectrumError(OnnesError, ValueError):
     """A spectrum cannot be used: its grid is not increasing, or its shape does not fit the grid."""
 
 
+class VerificationError(OnnesError):
+    """A first-principles calculation cannot be set up or read: pseudopotentials, a step, a folder in use."""
+
+
 class EvidenceError(OnnesError):
     """A number has no source, or the record of a study was changed."""
 

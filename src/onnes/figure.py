@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ from onnes.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from contextlib import AbstractContextManager
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -59,21 +61,54 @@ def drawn(path: str | Path, size_in: tuple[float, float] = COLUMN_IN) -> Iterato
     ConfigError
         For another suffix.
     """
+    check_suffix(path)
+    with composed(size_in) as figure:
+        yield figure
+    save(figure, path)
+
+
+@contextmanager
+def composed(size_in: tuple[float, float] = COLUMN_IN) -> Iterator[Figure]:
+    """Give an empty figure, and lay it out when the block ends without an error.
+
+    Parameters
+    ----------
+    size_in
+        Width and height in inches.
+    """
     # Figure with its own canvas: pyplot would keep global state.
-    from matplotlib import rc_context
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    check_suffix(path)
-    target = Path(path)
-    with rc_context({**style(INK, FONT_PT), "axes.linewidth": 0.7, "lines.linewidth": 1.3}):
+    with _style():
         figure = Figure(figsize=size_in, dpi=200, layout="constrained")
         FigureCanvasAgg(figure)
         yield figure
         _settle(figure)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        svg = target.suffix.lower() == ".svg"
+
+
+def save(figure: Figure, path: str | Path) -> None:
+    """Write a figure of `composed` as ``.svg`` or ``.png``; raises ConfigError for another suffix."""
+    check_suffix(path)
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    svg = target.suffix.lower() == ".svg"
+    with _style():
         figure.savefig(target, metadata=SVG_METADATA if svg else {"Software": None})
+
+
+def svg_text(figure: Figure) -> str:
+    """Write a figure of `composed` as text in SVG, without a background."""
+    out = io.StringIO()
+    with _style():
+        figure.savefig(out, format="svg", metadata=SVG_METADATA, transparent=True)
+    return out.getvalue()
+
+
+def _style() -> AbstractContextManager[None]:
+    from matplotlib import rc_context
+
+    return rc_context({**style(INK, FONT_PT), "axes.linewidth": 0.7, "lines.linewidth": 1.3})
 
 
 def _settle(figure: Figure) -> None:

@@ -12,7 +12,7 @@ import typer.main
 from onnes.cli.main import app, main
 
 # Words of which one must stand in the help of an option that takes a number with a fraction.
-UNITS = ("(K", "(g)", "(eV/atom)", "(eV/Å)", "(GPa)", "(Å)", "(a factor", "(0 to", "(s)")
+UNITS = ("(K", "(g)", "(eV/atom)", "(eV/Å)", "(GPa)", "(Å)", "(a factor", "(0 to", "(s)", "(h)")
 
 
 @dataclass(frozen=True)

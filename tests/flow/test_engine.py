@@ -5,10 +5,10 @@ import pyarrow as pa
 import pytest
 
 from onnes.crystals.schema import values, with_columns
-from onnes.errors import EngineError, ModelError
+from onnes.errors import ConfigError, EngineError, ModelError
 from onnes.flow.engine import run_funnel
-from onnes.flow.funnel import Funnel
-from onnes.flow.shards import parquet_bytes
+from onnes.flow.funnel import Funnel, FunnelStep
+from onnes.flow.shards import parquet_bytes, read_parquet
 from tests.flow.toy_stages import LOG, InlineEngine, ToyTc, Witness, logged, toy_table, toy_tc
 
 HOT = {"use": "gate", "name": "hot", "column": "tc_K", "min": 5.0}
@@ -246,3 +246,48 @@ def test_a_wrong_setting_is_found_before_anything_runs(tmp_path, log):
     with pytest.raises(Exception, match="ofset"):
         run(toy_table(5), [{"use": "toy-tc"}, {"use": "toy-tc", "name": "b", "ofset": 1}], tmp_path)
     assert logged(log) == []
+
+
+@pytest.mark.parametrize("children", [False, True])
+def test_a_stage_may_choose_its_rows_and_the_others_pass_in_their_places(tmp_path, log, children):
+    table, tc = toy_table(30), {f"toy-{i:04d}": toy_tc(f"toy-{i:04d}") for i in range(30)}
+    best = sorted(tc, key=lambda name: -tc[name])[:3]
+    after = {"use": "toy-rank", "name": "after"}
+    witness = Witness()
+    steps = [{"use": "toy-tc"}, {"use": "toy-top", "top": 3, "children": children}, after]
+    result = run(table, steps, tmp_path, witness=witness)
+    ids = values(result.table, "id")
+    assert ids[:30] == values(table, "id")
+    assert set(ids[30:]) == ({f"{name}-child" for name in best} if children else set())
+    chosen = {name: wide for name, wide in zip(ids, values(result.table, "debye_K"), strict=True) if wide is not None}
+    assert {name.removesuffix("-child") for name in chosen} == set(best)
+    assert set(chosen.values()) == {1.0}  # each in a shard of its own
+    outcome = witness.outcomes[1]
+    assert (outcome.entered, outcome.passed, outcome.added) == (30, 30 + 3 * children, 3 * children)
+    assert witness.by_step[1] == 30
+    if children:  # behind their parents, where the next stage finds them
+        handed = values(read_parquet(next(tmp_path.glob("02-after/in/*.parquet"))), "id")
+        assert [handed[handed.index(name) + 1] for name in best] == [f"{name}-child" for name in best]
+    more = run(table, [{"use": "toy-tc"}, {"use": "toy-top", "top": 4, "children": children}], tmp_path)
+    assert more.outcomes[1].reused == 0  # how many are chosen is a setting as any other
+    assert run(table, steps, tmp_path).outcomes[1].reused == 3
+
+
+def test_no_row_may_be_chosen(tmp_path):
+    result = run(toy_table(5), [{"use": "toy-tc"}, {"use": "toy-top", "top": 0}], tmp_path)
+    assert values(result.table, "tc_K") == [toy_tc(name) for name in values(result.table, "id")]
+    assert values(result.table, "debye_K") == [None] * 5
+
+
+def test_unfinished_work_lies_where_the_funnel_says(tmp_path):
+    funnel = Funnel(name="toy", stage=({"use": "toy-tc"}, {"use": "toy-top", "top": 1}))
+    how = {"device": "cpu", "seed": 0, "work_folder": tmp_path / "work"}
+    run_funnel(toy_table(5), funnel, tmp_path / "stages", InlineEngine(), Witness(), **how)
+    assert len(list((tmp_path / "work").iterdir())) == 1
+
+
+def test_steps_can_follow():
+    first = funnel({"use": "toy-tc"}).followed_by(FunnelStep(use="toy-top", name="best", settings={"top": 1}))
+    assert [step.name for step in first.steps] == ["toy-tc", "best"]
+    with pytest.raises(ConfigError, match="two steps are named 'best'"):
+        first.followed_by(FunnelStep(use="toy-tc", name="best"))

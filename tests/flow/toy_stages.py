@@ -24,6 +24,8 @@ from onnes.flow.stage import Stage, StageContext, StageKind, StageSettings, regi
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from numpy.typing import NDArray
+
     from onnes.flow.engine import StageRun, StepOutcome
 
 LOG = "ONNES_TOY_LOG"
@@ -281,3 +283,41 @@ class ToyDoubler(Stage):
         """Double."""
         context.on_rows(table.num_rows)
         return concat([table, table.slice(0, 1)])
+
+
+class ToyTopSettings(StageSettings):
+    """How many rows `ToyTop` takes."""
+
+    top: int = 2
+    children: bool = False
+
+
+@register_stage
+class ToyTop(Stage):
+    """Computes the rows of the largest ``tc_K`` only, each in a shard of its own, and keeps unfinished work."""
+
+    name, version, kind, title = "toy-top", "1", StageKind.EXPANDER, "toy choice"
+    writes = ("debye_K",)
+    shard_rows = 1
+    settings_type = ToyTopSettings
+    settings: ToyTopSettings
+
+    def chosen(self, table: pa.Table) -> NDArray[np.bool_]:
+        """Take the best."""
+        mask = np.zeros(table.num_rows, bool)
+        mask[np.argsort([-tc for tc in values(table, "tc_K")], kind="stable")[: self.settings.top]] = True
+        return mask
+
+    def apply(self, table: pa.Table, context: StageContext) -> pa.Table:
+        """Write how many rows there are, and a file."""
+        for name in values(table, "id"):
+            log_row(name)
+            if context.work_folder is not None:
+                context.work_folder.mkdir(exist_ok=True)
+                (context.work_folder / name).touch()
+        context.on_rows(table.num_rows)
+        found = with_columns(table, {"debye_K": [float(table.num_rows)] * table.num_rows})
+        if not self.settings.children:
+            return found
+        child = with_columns(found, {"id": [f"{name}-child" for name in values(found, "id")]})
+        return concat([found, child])

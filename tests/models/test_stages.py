@@ -2,11 +2,11 @@ import pytest
 from pydantic import ValidationError
 
 from onnes.crystals.known import known_table
-from onnes.crystals.schema import values
+from onnes.crystals.schema import values, with_columns
 from onnes.errors import ModelError
 from onnes.flow.stage import StageContext, StageKind, stage_class
 from onnes.models import prediction
-from onnes.models.stages import Predict, PredictSettings
+from onnes.models.stages import Electronic, ElectronicSettings, Predict, PredictSettings
 from onnes.models.weights import save_weights, weights_sha256
 from onnes.potentials.fingerprints import potential_sha256
 from tests.models.made_up import metal_model, superconductivity_config, superconductivity_model
@@ -81,3 +81,25 @@ def test_stage_predicts(shipped) -> None:
     assert sum(seen) == 2
     assert set(Predict.writes) <= set(out.column_names)
     assert values(out, "tc_K")[1] > values(out, "tc_K")[0]  # niobium above aluminium
+
+
+def test_electronic_reads_what_is_known_and_changes_nothing_else() -> None:
+    table = with_columns(
+        known_table(["Al", "Nb", "NbN"]), {"dos_ef_states_per_eV": [0.40, None, 0.0], "tc_K": [1.0, 9.0, 15.0]}
+    )
+    stage, rows = Electronic(ElectronicSettings()), []
+    found = stage.apply(table, StageContext("electronic", on_rows=rows.append))
+    assert sum(rows) == 3
+    assert values(found, "tc_K") == [1.0, 9.0, 15.0]
+    tc, lo, hi = (values(found, name) for name in stage.writes)
+    assert tc[1:] == [None, None]
+    assert lo[0] < tc[0] < hi[0]
+    whole = prediction.predict_table(table.slice(0, 1), model="electronic")
+    assert [values(whole, name)[0] for name in ("tc_K", "tc_lo_K", "tc_hi_K")] == [tc[0], lo[0], hi[0]]
+    assert values(whole, "tc_model") == ["electronic"]
+    assert stage.fingerprints()["model electronic"] == weights_sha256("electronic")
+
+
+def test_electronic_without_any_known_value() -> None:
+    found = Electronic(ElectronicSettings()).apply(known_table(["Al"]), StageContext("electronic"))
+    assert values(found, "electronic_tc_K") == [None]

@@ -1,6 +1,7 @@
 """Every tool through the official MCP client, over standard input and output and over HTTP."""
 
 import json
+import shutil
 import subprocess
 
 import pytest
@@ -41,6 +42,8 @@ VALID = {
     "plan": {"crystals": ["NIOBIUM/Nb"], "mass_g": 1},
     "measure": {"crystal": "NIOBIUM/Nb", "no_transition_above_K": 2.0},
     "report": {"crystals": ["SCREENED"], "top": 1},
+    "verify": {"crystals": ["NIOBIUM/Nb"], "level": "dos"},
+    "verification": {"crystals": ["NIOBIUM/Nb"]},
     "status": {"set_id": "NIOBIUM"},
     "result": {"set_id": "NIOBIUM", "columns": ["measured_tc_K"]},
     "cancel": {"set_id": "NIOBIUM"},
@@ -57,6 +60,7 @@ SLOW = {
     "screen",
     "discover",
     "report",
+    "verify",
 }
 # Arguments that do not fit, and words of the message that says so.
 INVALID = {
@@ -80,23 +84,27 @@ INVALID = {
     "plan": ({"crystals": ["NIOBIUM"], "mass_g": "much"}, "mass_g"),
     "measure": ({"crystal": "NIOBIUM/Nb", "tc_K": -4}, "tc_K"),
     "report": ({"crystals": ["NIOBIUM", "NIOBIUM"]}, "crystals"),
+    "verify": ({"crystals": ["NIOBIUM"], "q_grid": "2,2,2"}, "q_grid"),
+    "verification": ({"crystals": [f"{UNKNOWN_SET}/Nb"]}, "no set '0123456789ab'"),
     "status": ({"set_id": UNKNOWN_SET}, "no set and no job"),
     "result": ({"set_id": "NIOBIUM", "columns": ["beauty"]}, "no column 'beauty'"),
     "cancel": ({"set_id": "../../etc"}, "no set and no job"),
 }
 # Read only, destructive, idempotent.
 EFFECTS = {"read": (True, False, True), "compute": (False, False, True), "write": (False, True, False)}
+EFFECTS["submit"] = EFFECTS["write"]
+NO_ESPRESSO = pytest.mark.skipif(shutil.which("pw.x") is None, reason="needs Quantum ESPRESSO")
 
 
 @pytest.fixture(scope="module")
 def stdio(study):
-    with over_stdio(study.folder, "--allow", "measure,report") as asking:
+    with over_stdio(study.folder, "--allow", "measure,report,verify") as asking:
         yield asking
 
 
 @pytest.fixture(scope="module")
 def server(study):
-    with serving(study.folder, "--allow", "measure,report") as running:
+    with serving(study.folder, "--allow", "measure,report,verify") as running:
         yield running
 
 
@@ -157,7 +165,12 @@ def test_tools_are_described(asking):
         assert (hints.read_only_hint, hints.destructive_hint, hints.idempotent_hint) == EFFECTS[effect]
 
 
-@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow if n in SLOW else ()) for n in NAMES])
+def _marks(name):
+    slow = [pytest.mark.slow] if name in SLOW else []
+    return [*slow, *([pytest.mark.dft, NO_ESPRESSO] if name == "verify" else [])]
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=_marks(n)) for n in NAMES])
 def test_a_call_that_fits(name, asking, sets):
     arguments = sets(VALID[name], asking)
     found = asking.finished(name, arguments)

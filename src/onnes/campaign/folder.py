@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,14 +19,16 @@ from onnes.errors import ConfigError
 from onnes.flow.engine import Engine, Observer, StageRun, StepOutcome, run_funnel
 from onnes.flow.funnel import Funnel
 from onnes.flow.shards import parquet_bytes, read_parquet, write_bytes
+from onnes.flow.stage import StageKind, stage_class
 from onnes.version import __version__
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-SETTINGS, INPUT, RESULTS, OUTCOMES, LEDGER = (
-    "campaign.toml", "input.parquet", "results.parquet", "outcomes.json", "ledger.sqlite",
+SETTINGS, INPUT, RESULTS, OUTCOMES, LEDGER, WORK = (
+    "campaign.toml", "input.parquet", "results.parquet", "outcomes.json", "ledger.sqlite", "verification",
 )  # fmt: skip
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,8 @@ class Campaign:
     """A campaign folder.
 
     ``campaign.toml`` holds the request and the funnel, ``input.parquet`` the candidates, ``stages/`` the shards of each
-    step, ``results.parquet`` every row where it stopped, ``ledger.sqlite`` the stage runs, ``report/`` the pages.
+    step, ``results.parquet`` every row where it stopped, ``ledger.sqlite`` the stage runs, ``report/`` the pages,
+    ``verification/`` what stages of first principles keep of each crystal.
     """
 
     folder: Path
@@ -54,6 +58,9 @@ class Campaign:
     ) -> Campaign:
         """Make a campaign, or find the same one again.
 
+        Steps behind the last gate only add columns to the survivors: a campaign may get other ones there, such as a verification
+        of the best, and goes on with them.
+
         Raises
         ------
         ConfigError
@@ -70,11 +77,14 @@ class Campaign:
         settings["input_sha256"] = hashlib.sha256(data).hexdigest()
         settings = _storable(settings)
         if (campaign.folder / SETTINGS).exists():
-            if _storable(campaign.settings) != settings:
+            kept = _storable(campaign.settings)
+            if _deciding(kept) != _deciding(settings):
                 raise ConfigError(
                     f"{campaign.folder} holds a campaign with other crystals or other settings; give another --out, "
                     "or remove the folder"
                 )
+            if kept != settings:
+                write_bytes(tomlkit.dumps(settings).encode(), campaign.folder / SETTINGS)
             return campaign
         if campaign.folder.exists() and any(not _is_ours(path) for path in campaign.folder.iterdir()):
             raise ConfigError(f"{campaign.folder} is not empty and holds no campaign; give another --out")
@@ -116,6 +126,7 @@ class Campaign:
                 _Recorder(observer, ledger, self.folder),
                 device=device,
                 seed=settings["seed"],
+                work_folder=self.folder / WORK,
             )
             write_bytes(parquet_bytes(result.table), self.folder / RESULTS)
             self._keep_outcomes(result.outcomes, result.writers)
@@ -152,7 +163,7 @@ class Campaign:
             )
             for o in kept["outcomes"]
         ]
-        return report_data(results, counts, self._meta(), kept["writers"], top=top)
+        return report_data(results, counts, self._meta(), kept["writers"], top=top, work=self.folder / WORK)
 
     def write_report(self, *, top: int = 50) -> Path:
         """Write ``report/`` and return its index page."""
@@ -170,7 +181,7 @@ class Campaign:
         ledger = Ledger(self.folder / LEDGER)
         try:
             for run in ledger.runs():
-                meta |= {f"{name} sha256": sha for name, sha in run["fingerprints"].items()}
+                meta |= {_called(name, value): value for name, value in run["fingerprints"].items()}
         finally:
             ledger.close()
         return meta
@@ -193,9 +204,24 @@ class _Recorder:
         self._observer.step_finished(outcome, runs)
 
 
+def _called(name: str, value: str) -> str:
+    """Name of a fingerprint: of a program it is the version."""
+    return f"{name} sha256" if _SHA256.fullmatch(value) else name
+
+
 def _storable(value: Any) -> Any:
     """Bring settings to what TOML can hold: plain values, and no None, which is what a missing key means there."""
     return _without_none(json.loads(json.dumps(value, default=str)))
+
+
+def _deciding(settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings without the steps behind the last one that rejects or adds rows."""
+    register_builtin_stages()
+    steps = settings["funnel"]["steps"]
+    last = max(
+        (i for i, step in enumerate(steps) if stage_class(step["use"]).kind is not StageKind.MAP), default=len(steps)
+    )
+    return settings | {"funnel": settings["funnel"] | {"steps": steps[: last + 1]}}
 
 
 def _without_none(value: Any) -> Any:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import re
 from typing import TYPE_CHECKING, NamedTuple
+from xml.sax.saxutils import escape
 
 from onnes.campaign.report_text import format_value
 from onnes.figure import SVG_METADATA, clean, style
@@ -79,7 +81,7 @@ def tc_against_hull(survivors: Sequence[Survivor], *, mu_star: float | None = No
         _label(axes, points, n_labels)
         out = io.StringIO()
         canvas.print_svg(out, metadata=SVG_METADATA)
-    return _inline(out.getvalue())
+    return inline(out.getvalue(), "Tc against energy above hull of the survivors")
 
 
 def drawable(survivors: Sequence[Survivor]) -> list[Survivor]:
@@ -167,11 +169,30 @@ def _overlap(one: _Box, other: _Box) -> bool:
     return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
-def _inline(svg: str) -> str:
-    """Cut the file header and the page-wide style of matplotlib, and take the ink of the page."""
+def inline(svg: str, title: str, *, ink: str = _INK, prefix: str = "") -> str:
+    """Make matplotlib's SVG part of a page.
+
+    Parameters
+    ----------
+    svg
+        A whole file.
+    title
+        For those who cannot see it.
+    ink
+        Colour that becomes the text colour of the page.
+    prefix
+        Put before every id, so that several figures can stand on one page.
+
+    Returns
+    -------
+    str
+        One ``<svg>`` element without the header of the file and the page-wide style of matplotlib.
+    """
     svg = svg[svg.index("<svg") :].rstrip()
     start, end = svg.index("<style"), svg.index("</style>") + len("</style>")
     svg = svg[:start] + svg[end:]
-    title = "<title>Tc against energy above hull of the survivors</title>"
-    svg = svg.replace(">", f' role="img" stroke-linejoin="round" stroke-linecap="butt">{title}', 1)
-    return svg.replace(_INK, "currentColor")
+    named = f"<title>{escape(title)}</title>"
+    svg = svg.replace(">", f' role="img" stroke-linejoin="round" stroke-linecap="butt">{named}', 1)
+    if prefix:
+        svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{prefix}-", svg)
+    return svg.replace(ink, "currentColor")

@@ -15,28 +15,34 @@ from markupsafe import Markup, escape
 from onnes.campaign.drawing import draw_cell
 from onnes.campaign.periodic_table import periodic_table
 from onnes.campaign.plots import drawable, tc_against_hull
+from onnes.campaign.report_figures import parity_drawing, verification_drawings
 from onnes.campaign.report_text import COLUMN_TEXT, format_value
+from onnes.campaign.report_verification import COMPARED
 from onnes.crystals.batch import CrystalBatch
 from onnes.crystals.schema import values
 from onnes.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
+    from onnes.campaign.parity import ParityRow
     from onnes.campaign.report_data import Candidate, ReportData, StageCount
 
 MAX_STOPPED_ROWS = 200  # per stage; report.json holds them all
 MAX_REASONS = 6
 _PAGE_NAME = re.compile(r"\d{4,}-[0-9a-f]{8}\.html")
 _SPREADS = {text.spread for text in COLUMN_TEXT.values()}
-_QUANTITIES = [name for name in COLUMN_TEXT if name not in _SPREADS]
+_QUANTITIES = [name for name in COLUMN_TEXT if name not in _SPREADS and not name.startswith("dft_")]
+_VERDICT_CLASSES = {
+    "superconductor": "good", "metallic": "good", "unstable": "warn", "not_converged": "warn", "failed": "warn",
+}  # fmt: skip
 
 
 def write_report(folder: Path, data: ReportData, results: pa.Table) -> Path:
     """Write ``report/index.html``, ``report/candidates/<slug>.html`` and ``report/report.json``.
 
-    The same input gives the same bytes. Pages of an earlier report whose candidates are gone are removed.
+    Where a row was verified by first principles, ``report/parity.html`` compares prediction and verification. The same input gives the same bytes. Pages of an earlier report whose candidates are gone are removed.
 
     Parameters
     ----------
@@ -64,7 +70,9 @@ def write_report(folder: Path, data: ReportData, results: pa.Table) -> Path:
     report, pages = folder / "report", folder / "report" / "candidates"
     pages.mkdir(parents=True, exist_ok=True)
     environment = _environment()
-    crystals = _crystals(data, results)
+    rows = _rows(data, results)
+    crystals = CrystalBatch.from_table(rows)
+    spectra = [values(rows, name) for name in ("alpha2f", "dft_alpha2f")]
     page = environment.get_template("candidate.html.j2")
     slugs = {candidate.id: candidate.slug for candidate in data.candidates}
     for place, candidate in enumerate(data.candidates):
@@ -74,11 +82,20 @@ def write_report(folder: Path, data: ReportData, results: pa.Table) -> Path:
             "parent_slug": slugs.get(candidate.parent_id or ""),
         }
         drawing, cif = _drawing_and_cif(crystals, place)
-        text = page.render(data=data, c=candidate, drawing=drawing, cif=cif, **neighbours, **_quantities(candidate))
+        row = {
+            "lambda_": candidate.results["lambda_"].value,
+            "alpha2f": spectra[0][place],
+            "dft_alpha2f": spectra[1][place],
+        }
+        text = page.render(
+            data=data, c=candidate, drawing=drawing, cif=cif, **neighbours, **_quantities(candidate),
+            **_verification(candidate, row, folder),
+        )  # fmt: skip
         _write(pages / f"{candidate.slug}.html", text)
     for old in pages.iterdir():
         if _PAGE_NAME.fullmatch(old.name) and old.stem not in slugs.values():
             old.unlink()
+    _write_parity(report / "parity.html", environment, data)
     _write(report / "report.json", data.model_dump_json(indent=1))
     index = report / "index.html"
     _write(index, environment.get_template("index.html.j2").render(data=data, **_index_parts(data)))
@@ -96,7 +113,7 @@ def _environment() -> Environment:
     )
     style = (templates / "style.css").read_text(encoding="utf-8")
     environment.globals.update(style=Markup(style), column_text=COLUMN_TEXT)
-    environment.filters.update(text=format_value, formula=_formula, value=_value)
+    environment.filters.update(text=format_value, formula=_formula, value=_value, verdict_class=_verdict_class)
     return environment
 
 
@@ -106,7 +123,11 @@ def _formula(text: str | None) -> Markup:
     return Markup(re.sub(r"(?<=[A-Za-z)\]])(\d+(?:\.\d+)?)", r"<sub>\1</sub>", escaped))
 
 
-def _value(candidate: Candidate, column: str) -> Markup:
+def _verdict_class(verdict: str) -> str:
+    return _VERDICT_CLASSES.get(verdict, "")
+
+
+def _value(candidate: Candidate | ParityRow, column: str) -> Markup:
     """Show one result; the full number and its result id stay in the markup."""
     found = candidate.results[column]
     shown = format_value(found.value, column)
@@ -123,6 +144,34 @@ def _quantities(candidate: Candidate) -> dict[str, list[str]]:
     return {"quantities": known, "absent": absent}
 
 
+def _verification(candidate: Candidate, row: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Pairs of columns to be compared, and figures."""
+    drawings = [(name, text, Markup(svg)) for name, text, svg in verification_drawings(candidate, row, folder)]
+    compared = []
+    for model, dft in COMPARED.items():
+        said = candidate.results[model]
+        # no model writes N(E_F): a stage that did was one of first principles
+        shown = said.value is not None and not (model == "dos_ef_states_per_eV" and said.result_id)
+        if shown or candidate.results[dft].value is not None:
+            bounds = ("tc_lo_K", "tc_hi_K") if model == "tc_K" else (None, None)
+            dft_bounds = ("dft_tc_lo_K", "dft_tc_hi_K") if model == "tc_K" else (None, None)
+            ranges = dict(zip(("low", "high", "dft_low", "dft_high"), (*bounds, *dft_bounds), strict=True))
+            compared.append({"model": model, "dft": dft, "shown": shown, **ranges})
+    return {"compared": compared, "drawings": drawings}
+
+
+def _write_parity(path: Path, environment: Environment, data: ReportData) -> None:
+    """Write the page of predicted against verified, or take an old one away."""
+    if data.parity is None:
+        path.unlink(missing_ok=True)
+        return
+    text = environment.get_template("parity.html.j2").render(
+        data=data, parity=data.parity, compared=COMPARED, drawing=Markup(parity_drawing(data.parity)),
+        without=[row for row in data.parity.rows if row.without],
+    )  # fmt: skip
+    _write(path, text)
+
+
 def _index_parts(data: ReportData) -> dict[str, Any]:
     return {
         "funnel": [_funnel_row(count, data.stages) for count in data.stages],
@@ -131,6 +180,7 @@ def _index_parts(data: ReportData) -> dict[str, Any]:
         "n_drawn": len(drawable(data.survivors)),
         "periodic": Markup(periodic_table(data.elements)) if data.elements else "",
         "max_rows": MAX_STOPPED_ROWS,
+        "verified": any(candidate.verification for candidate in data.candidates),
     }
 
 
@@ -165,7 +215,7 @@ def _stopped_groups(data: ReportData) -> list[dict[str, Any]]:
     ]
 
 
-def _crystals(data: ReportData, results: pa.Table) -> CrystalBatch:
+def _rows(data: ReportData, results: pa.Table) -> pa.Table:
     places = {row: i for i, row in enumerate(values(results, "id"))}
     missing = [c.id for c in data.candidates if c.id not in places]
     if missing:
@@ -173,7 +223,7 @@ def _crystals(data: ReportData, results: pa.Table) -> CrystalBatch:
             f"the results lack {len(missing)} candidates of the report, first {missing[0]!r}: "
             "make the report data from the same table"
         )
-    return CrystalBatch.from_table(results.take(pa.array([places[c.id] for c in data.candidates], pa.int64())))
+    return results.take(pa.array([places[c.id] for c in data.candidates], pa.int64()))
 
 
 def _drawing_and_cif(crystals: CrystalBatch, place: int) -> tuple[Markup, str]:

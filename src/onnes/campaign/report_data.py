@@ -12,15 +12,17 @@ import pyarrow as pa
 from ase.data import chemical_symbols
 from moyopy import Cell as MoyoCell
 from moyopy import MoyoDataset, SpaceGroupType
-from pydantic import BaseModel, ConfigDict
 
+from onnes.campaign.parity import Parity, parity_of
 from onnes.campaign.report_text import COLUMN_TEXT, caveats, summary
+from onnes.campaign.report_values import Frozen, Value, number, result_id
+from onnes.campaign.report_verification import VerificationPart, verification_part, verified_value
 from onnes.crystals.schema import is_open, values
 from onnes.models.superconductivity import MAGNETIC_MUB
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
+    from pathlib import Path
 
 SYMPREC_A = 0.1  # the tolerance behind the table's `space_group`
 
@@ -39,18 +41,7 @@ class StageCount:
     reasons: dict[str, int]
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True)
-
-
-class Value(_Frozen):
-    """A value of the table and the id of the result it came from ("run/row/column")."""
-
-    value: bool | int | float | str | None
-    result_id: str | None
-
-
-class AtomSite(_Frozen):
+class AtomSite(Frozen):
     """One atom of a cell; ``x, y, z`` are fractional."""
 
     symbol: str
@@ -60,7 +51,7 @@ class AtomSite(_Frozen):
     wyckoff: str | None
 
 
-class CellData(_Frozen):
+class CellData(Frozen):
     """Lattice parameters (angstrom, degrees), volume (cubic angstrom) and atoms."""
 
     a: float
@@ -75,7 +66,7 @@ class CellData(_Frozen):
     result_id: str | None
 
 
-class Candidate(_Frozen):
+class Candidate(Frozen):
     """A survivor with a page of its own."""
 
     rank: int
@@ -96,6 +87,7 @@ class Candidate(_Frozen):
     is_magnetic: bool | None
     lone_system: bool
     warnings: str | None
+    verification: VerificationPart | None
     results: dict[str, Value]
     cell: CellData
     input_cell: CellData | None
@@ -103,7 +95,7 @@ class Candidate(_Frozen):
     runs: list[str]
 
 
-class Survivor(_Frozen):
+class Survivor(Frozen):
     """A ranked row in brief; all of them are listed, with or without a page."""
 
     rank: int
@@ -115,9 +107,10 @@ class Survivor(_Frozen):
     e_above_hull_eV_per_atom: float | None
     is_novel: bool | None
     in_domain: bool | None
+    dft_verdict: str | None = None
 
 
-class Stopped(_Frozen):
+class Stopped(Frozen):
     """A row that a stage rejected or could not compute."""
 
     id: str
@@ -127,9 +120,10 @@ class Stopped(_Frozen):
     reason: str
     tc_K: float | None
     e_above_hull_eV_per_atom: float | None
+    dft_verdict: str | None = None
 
 
-class ElementHits(_Frozen):
+class ElementHits(Frozen):
     """How many survivors contain an element, and their mean Tc in kelvin."""
 
     symbol: str
@@ -137,7 +131,7 @@ class ElementHits(_Frozen):
     mean_tc_K: float | None
 
 
-class ReportData(_Frozen):
+class ReportData(Frozen):
     """Everything that a report shows; the pages take their numbers from nowhere else."""
 
     title: str
@@ -152,6 +146,7 @@ class ReportData(_Frozen):
     survivors: list[Survivor]
     stopped: list[Stopped]
     elements: list[ElementHits]
+    parity: Parity | None
     caveats: list[str]
     meta: dict[str, str]
 
@@ -163,6 +158,7 @@ def report_data(
     writers: Mapping[str, str],
     *,
     top: int = 50,
+    work: Path | None = None,
 ) -> ReportData:
     """Collect what a report says about a campaign.
 
@@ -182,6 +178,8 @@ def report_data(
         Column name to the stage that wrote it last; with the row's ``runs`` it gives the result ids.
     top
         How many survivors get a page.
+    work
+        Folder of the first-principles verifications, for their details.
 
     Examples
     --------
@@ -194,7 +192,8 @@ def report_data(
     open_rows = is_open(results)
     ranked = results.take(pa.array(_ranking(results, np.flatnonzero(open_rows).tolist()), pa.int64()))
     stopped = _stopped(results.take(np.flatnonzero(~open_rows)))
-    candidates = [_candidate(rank, row, writers) for rank, row in enumerate(ranked.slice(0, top).to_pylist(), 1)]
+    rows = ranked.slice(0, top).to_pylist()
+    candidates = [_candidate(rank, row, writers, work) for rank, row in enumerate(rows, 1)]
     mu_stars = {v for v in values(ranked, "mu_star") if v is not None}
     mu_star = mu_stars.pop() if len(mu_stars) == 1 else None
     n_failed = sum(row.kind == "failed" for row in stopped)
@@ -212,6 +211,7 @@ def report_data(
         survivors=_survivors(ranked),
         stopped=stopped,
         elements=_element_hits(ranked),
+        parity=parity_of(results, writers, {candidate.id: candidate.slug for candidate in candidates}),
         caveats=caveats(ranked, counts, mu_star),
         meta={name: text for name, text in meta.items() if name != "title"},
     )
@@ -221,15 +221,10 @@ def _ranking(results: pa.Table, indices: list[int]) -> list[int]:
     tc, hull, ids = values(results, "tc_K"), values(results, "e_above_hull_eV_per_atom"), values(results, "id")
 
     def key(i: int) -> tuple[bool, float, bool, float, str]:
-        no_tc, no_hull = _number(tc[i]) is None, _number(hull[i]) is None
+        no_tc, no_hull = number(tc[i]) is None, number(hull[i]) is None
         return no_tc, 0.0 if no_tc else -tc[i], no_hull, 0.0 if no_hull else hull[i], ids[i]
 
     return sorted(indices, key=key)
-
-
-def _number(value: Any) -> Any:
-    """NaN and infinities become null, as everywhere in the table."""
-    return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
 def _briefs(table: pa.Table, names: Sequence[str]) -> list[dict[str, Any]]:
@@ -242,17 +237,18 @@ def _briefs(table: pa.Table, names: Sequence[str]) -> list[dict[str, Any]]:
         )
     ]
     rows = zip(*columns.values(), strict=True)
-    return [{name: _number(cell) for name, cell in zip(columns, row, strict=True)} for row in rows]
+    return [{name: number(cell) for name, cell in zip(columns, row, strict=True)} for row in rows]
 
 
 def _survivors(ranked: pa.Table) -> list[Survivor]:
-    names = ("tc_K", "tc_lo_K", "tc_hi_K", "e_above_hull_eV_per_atom", "is_novel", "in_domain")
+    names = ("tc_K", "tc_lo_K", "tc_hi_K", "e_above_hull_eV_per_atom", "is_novel", "in_domain", "dft_verdict")
     return [Survivor(rank=rank, **row) for rank, row in enumerate(_briefs(ranked, names), 1)]
 
 
 def _stopped(table: pa.Table) -> list[Stopped]:
     rows = []
-    for row in _briefs(table, ("error", "rejected_by", "reason", "runs", "tc_K", "e_above_hull_eV_per_atom")):
+    names = ("error", "rejected_by", "reason", "runs", "tc_K", "e_above_hull_eV_per_atom", "dft_verdict")
+    for row in _briefs(table, names):
         error, rejected_by, reason, runs = (row.pop(name) for name in ("error", "rejected_by", "reason", "runs"))
         if error is not None:
             last_stage = runs[-1].partition(":")[0] if runs else "reading"
@@ -266,7 +262,7 @@ def _element_hits(ranked: pa.Table) -> list[ElementHits]:
     tcs: dict[int, list[float | None]] = defaultdict(list)
     for numbers, tc in zip(values(ranked, "atomic_numbers"), values(ranked, "tc_K"), strict=True):
         for z in set(numbers or ()):
-            tcs[z].append(_number(tc))
+            tcs[z].append(number(tc))
     hits = []
     for z in sorted(tcs):
         known = [tc for tc in tcs[z] if tc is not None]
@@ -275,22 +271,13 @@ def _element_hits(ranked: pa.Table) -> list[ElementHits]:
     return hits
 
 
-def _candidate(rank: int, row: dict[str, Any], writers: Mapping[str, str]) -> Candidate:
-    runs = dict(run.split(":", 1) for run in row.get("runs") or ())
-
-    def result_id(column: str) -> str | None:
-        run = runs.get(writers.get(column, ""))
-        return f"{run}/{row['id']}/{column}" if run else None
-
-    results = {}
-    for column in COLUMN_TEXT:
-        value = _number(row.get(column))
-        results[column] = Value(value=value, result_id=None if value is None else result_id(column))
-    cell = _cell(row["lattice"], row["frac_coords"], row, result_id("lattice"))
+def _candidate(rank: int, row: dict[str, Any], writers: Mapping[str, str], work: Path | None) -> Candidate:
+    results = {column: verified_value(row, writers, column) for column in COLUMN_TEXT}
+    cell = _cell(row["lattice"], row["frac_coords"], row, result_id(row, writers, "lattice"))
     before = None
     if row.get("input_lattice") and row.get("input_frac_coords"):
         before = _cell(row["input_lattice"], row["input_frac_coords"], row, None)
-    magnetic = _number(row.get("magmom_max_muB"))
+    magnetic = number(row.get("magmom_max_muB"))
     copied = ("formula", "n_atoms", "prototype", "source", "parent_id", "how", "geometry", "is_novel", "known_as")
     return Candidate(
         rank=rank,
@@ -302,6 +289,7 @@ def _candidate(rank: int, row: dict[str, Any], writers: Mapping[str, str]) -> Ca
         is_magnetic=None if magnetic is None else magnetic > MAGNETIC_MUB,
         lone_system=row.get("hull_coverage") == 0,
         warnings="; ".join(filter(None, (row.get("notes"), row.get("warnings")))) or None,
+        verification=verification_part(row, work),
         results=results,
         cell=cell,
         input_cell=before,
@@ -315,7 +303,7 @@ def _space_group_symbol(number: int | None) -> str | None:
     return SpaceGroupType(number).hm_short.replace(" ", "") if number and 1 <= number <= 230 else None
 
 
-def _cell(lattice: list[float], frac: list[float], row: dict[str, Any], result_id: str | None) -> CellData:
+def _cell(lattice: list[float], frac: list[float], row: dict[str, Any], origin: str | None) -> CellData:
     """Lattice parameters and sites; row vectors in angstrom, as everywhere."""
     vectors, points, numbers = np.reshape(lattice, (3, 3)), np.reshape(frac, (-1, 3)), row["atomic_numbers"]
     lengths = np.linalg.norm(vectors, axis=1)
@@ -332,7 +320,7 @@ def _cell(lattice: list[float], frac: list[float], row: dict[str, Any], result_i
         volume_A3=volume,
         volume_A3_per_atom=volume / len(numbers),
         atoms=[AtomSite(symbol=chemical_symbols[z], x=x, y=y, z=w, wyckoff=letter) for z, (x, y, w), letter in sites],
-        result_id=result_id,
+        result_id=origin,
     )
 
 

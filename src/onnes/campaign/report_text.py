@@ -62,6 +62,25 @@ COLUMN_TEXT: dict[str, ColumnText] = {
     "lambda_std": ColumnText("spread of λ", "", 3),
     "omega_log_K_std": ColumnText("spread of ω_log", "K", 1),
     "omega2_K_std": ColumnText("spread of ω₂", "K", 1),
+    "electronic_tc_K": ColumnText("Tc by the model that reads N(E_F)", "K"),
+    "electronic_tc_lo_K": ColumnText("the same, lower end of the 90 % interval", "K"),
+    "electronic_tc_hi_K": ColumnText("the same, upper end of the 90 % interval", "K"),
+    "dft_verdict": ColumnText("verdict of first principles"),
+    "dft_reason": ColumnText("reason of the verdict"),
+    "dft_level": ColumnText("level of the verification"),
+    "dft_method": ColumnText("method of the verification"),
+    "dft_confidence": ColumnText("confidence in the verification"),
+    "dft_tc_K": ColumnText("verified Tc", "K"),
+    "dft_tc_lo_K": ColumnText("verified Tc, lowest", "K"),
+    "dft_tc_hi_K": ColumnText("verified Tc, highest", "K"),
+    "dft_lambda": ColumnText("verified λ", "", 3, "dft_lambda_std"),
+    "dft_lambda_std": ColumnText("half the range of λ over the plateau", "", 3),
+    "dft_omega_log_K": ColumnText("verified ω_log", "K", 1),
+    "dft_omega2_K": ColumnText("verified ω₂", "K", 1),
+    "dft_dos_ef_states_per_eV": ColumnText("verified N(E_F), both spins, per cell", "states/eV"),
+    "dft_min_phonon_THz": ColumnText("verified lowest phonon frequency", "THz"),
+    "dft_energy_eV_per_atom": ColumnText("total energy of first principles", "eV/atom", 4),
+    "dft_key": ColumnText("folder of the verification"),
 }
 
 
@@ -158,6 +177,13 @@ def caveats(ranked: pa.Table, counts: Sequence[StageCount], mu_star: float | Non
         (values(ranked, "is_novel").count(False), "known already (same reduced formula and prototype)"),
     ]
     notes += [f"{count} of {_count(n, 'survivor')}: {text}." for count, text in facts if count]
+    verdicts = [verdict for verdict in values(ranked, "dft_verdict") if verdict is not None]
+    if verdicts:
+        kinds = ", ".join(f"{verdicts.count(v)} {v.replace('_', ' ')}" for v in dict.fromkeys(sorted(verdicts)))
+        notes.append(
+            f"First-principles verification of {_count(len(verdicts), 'survivor')}: {kinds}. Verified numbers stand beside the "
+            "predicted ones and never replace them; the ranking is by the prediction."
+        )
     return notes
 
 

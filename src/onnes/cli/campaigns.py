@@ -27,6 +27,23 @@ New = Annotated[
         help="Keep only crystals, or only compositions, that the reference does not know: crystals, compositions."
     ),
 ]
+Verify = Annotated[
+    str | None,
+    typer.Option(
+        "--verify",
+        help="First-principles verification of the best survivors with Quantum ESPRESSO: dos, smoke, screen or final; minutes to "
+        "hours a crystal.",
+        metavar="LEVEL",
+    ),
+]
+VerifyTop = Annotated[int, typer.Option(min=1, help="Survivors that are verified: those of the highest Tc.")]
+VerifyId = Annotated[
+    list[str] | None,
+    typer.Option(help="Candidate that is verified instead of the best; may be repeated.", show_default=False),
+]
+Pseudos = Annotated[
+    Path | None, typer.Option(help="Folder of pseudopotentials for --verify; see `onnes pseudos`.", show_default=False)
+]
 Top = Annotated[int, typer.Option(help="Survivors that get a page of their own.")]
 _NAMED = ("parents", "method", "elements", "fixed", "exclude", "max_atoms", "limit", "seed")
 
@@ -37,6 +54,10 @@ def discover(
     min_tc: MinTc = None,
     max_hull: MaxHull = None,
     new: New = None,
+    verify: Verify = None,
+    verify_top: VerifyTop = 10,
+    verify_id: VerifyId = None,
+    pseudos: Pseudos = None,
     funnel: FunnelName = "default",
     out: Campaign = Path("campaign"),
     workers: Workers = None,
@@ -56,7 +77,8 @@ def discover(
             bars.bar("propose", asked.total)
         result = run(
             **named, proposal=request, out=out, funnel=funnel, min_tc_K=min_tc, max_e_above_hull_eV_per_atom=max_hull,
-            new=new, workers=workers, device=device, top=top, observer=bars, on_rows=bars.rows_done,
+            new=new, verify=verify, verify_top=verify_top, verify_ids=verify_id, pseudos=pseudos, workers=workers, device=device, top=top,
+            observer=bars, on_rows=bars.rows_done,
         )  # fmt: skip
     _emit(result, json=json)
 
@@ -67,6 +89,10 @@ def screen(
     min_tc: MinTc = None,
     max_hull: MaxHull = None,
     new: New = None,
+    verify: Verify = None,
+    verify_top: VerifyTop = 10,
+    verify_id: VerifyId = None,
+    pseudos: Pseudos = None,
     funnel: FunnelName = "default",
     workers: Workers = None,
     device: Device = "cpu",
@@ -82,7 +108,7 @@ def screen(
     with Bars(quiet=quiet or json) as bars:
         result = run(
             files, out, funnel=funnel, min_tc_K=min_tc, max_e_above_hull_eV_per_atom=max_hull, new=new,
-            workers=workers, device=device, seed=seed, top=top, observer=bars, request={"files": list(files)},
+            verify=verify, verify_top=verify_top, verify_ids=verify_id, pseudos=pseudos, workers=workers, device=device, seed=seed, top=top, observer=bars, request={"files": list(files)},
         )  # fmt: skip
     _emit(result, json=json)
     if result.n_failed:

@@ -16,11 +16,13 @@ from onnes.cli import (
     experimental,
     explain,
     judgement,
+    labels,
     maintenance,
     phonons,
     properties,
     serve,
     study,
+    verify,
 )
 from onnes.cli.options import EXIT_STOPPED, EXIT_USAGE
 from onnes.errors import OnnesError
@@ -36,8 +38,10 @@ explain.add_commands(app)
 experimental.add_commands(app)
 properties.add_commands(app)
 phonons.add_commands(app)
+verify.add_commands(app)
 disorder.add_commands(app)
 campaigns.add_commands(app)
+labels.add_commands(app)
 judgement.add_commands(app)
 experiment.add_commands(app)
 serve.add_commands(app)

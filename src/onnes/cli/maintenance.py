@@ -45,7 +45,7 @@ def benchmark(
         typer.Argument(
             help="tc, classifier, experimental, jarvis, metal, spectrum, speed, predict, relax, hull, elasticity, unrelaxed, "
             "substitution, proposals, search, csp, perov-5, generation, guidance, stability, phases, phonons, dynamic, "
-            "heat-capacity, gates or agent.",
+            "heat-capacity, gates, dos or agent.",
             show_default=False,
         ),
     ],
@@ -64,7 +64,10 @@ def benchmark(
         ),
     ] = 1,
     count: Annotated[
-        int | None, typer.Option("-n", help="csp, perov-5: crystals predicted; generation, guidance: crystals drawn.")
+        int | None,
+        typer.Option(
+            "-n", help="csp, perov-5: crystals predicted; generation, guidance: crystals drawn; dos: crystals computed."
+        ),
     ] = None,
     files: Annotated[
         list[str] | None,

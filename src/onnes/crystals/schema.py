@@ -73,6 +73,9 @@ COLUMNS: dict[str, pa.DataType] = {
     "tc_above_5K_probability": pa.float64(),
     "tc_model": pa.string(),  # the model that the numbers from lambda_ on come from
     "alpha2f": pa.list_(pa.float32()),
+    "electronic_tc_K": pa.float64(),  # of the model that reads N(E_F)
+    "electronic_tc_lo_K": pa.float64(),
+    "electronic_tc_hi_K": pa.float64(),
     "debye_K": pa.float64(),
     "debye_K_std": pa.float64(),
     "density_g_per_cm3": pa.float64(),
@@ -89,6 +92,23 @@ COLUMNS: dict[str, pa.DataType] = {
     "mechanically_stable": pa.bool_(),
     "elastic_tensor_GPa": pa.list_(pa.float64()),  # Voigt notation, 36 numbers, in the frame of the lattice
     "elastic_potential": pa.string(),
+    "dft_verdict": pa.string(),
+    "dft_reason": pa.string(),
+    "dft_level": pa.string(),
+    "dft_method": pa.string(),  # functional, pseudopotentials, cut-off, grids and program of the numbers below
+    "dft_confidence": pa.string(),
+    "dft_energy_eV_per_atom": pa.float64(),
+    "dft_dos_ef_states_per_eV": pa.float64(),  # of the row's cell, both spins
+    "dft_lambda": pa.float64(),
+    "dft_lambda_std": pa.float64(),
+    "dft_omega_log_K": pa.float64(),
+    "dft_omega2_K": pa.float64(),
+    "dft_tc_K": pa.float64(),  # Allen-Dynes, mu* = 0.10
+    "dft_tc_lo_K": pa.float64(),  # over mu*, methods and smearings
+    "dft_tc_hi_K": pa.float64(),
+    "dft_min_phonon_THz": pa.float64(),
+    "dft_alpha2f": pa.list_(pa.float32()),
+    "dft_key": pa.string(),  # folder of the work, inside the folder of all work
     "min_phonon_THz": pa.float64(),
     "phonon_grade": pa.string(),
     "phonon_reason": pa.string(),  # potential, supercell, displacement and lowest mode of each calculation

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from onnes.crystals.schema import concat, is_open, values, with_columns
 from onnes.errors import EngineError
-from onnes.flow.shards import cut, key_sha256, parquet_bytes, read_parquet, write_bytes
+from onnes.flow.shards import SHARD_ROWS, cut, key_sha256, parquet_bytes, read_parquet, write_bytes
 from onnes.flow.stage import Stage, StageContext, import_stage
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ class ShardTask:
     device: str
     seed: int
     rows: int
+    work_folder: str | None = None
 
     def done(self) -> bool:
         """Whether the output lies on disk already."""
@@ -60,7 +61,9 @@ def run_shard(task: ShardTask, on_rows: Callable[[int], None]) -> float:
 
 def apply_checked(task: ShardTask, table: pa.Table, on_rows: Callable[[int], None]) -> pa.Table:
     """Apply the stage to the rows of a shard; no row may vanish, and each remembers the run that touched it."""
-    result = task.stage_object().apply(table, StageContext(task.step, task.device, task.seed, on_rows))
+    work_folder = None if task.work_folder is None else Path(task.work_folder)
+    context = StageContext(task.step, task.device, task.seed, on_rows, work_folder)
+    result = task.stage_object().apply(table, context)
     ids = values(result, "id")
     missing = set(values(table, "id")) - set(ids)
     if len(set(ids)) != len(ids):
@@ -145,7 +148,15 @@ class Observer(Protocol):
 
 
 def run_funnel(
-    table: pa.Table, funnel: Funnel, folder: Path, engine: Engine, observer: Observer, *, device: str, seed: int
+    table: pa.Table,
+    funnel: Funnel,
+    folder: Path,
+    engine: Engine,
+    observer: Observer,
+    *,
+    device: str,
+    seed: int,
+    work_folder: Path | None = None,
 ) -> FunnelResult:
     """Run every step of a funnel over a table, reusing what lies in ``folder``.
 
@@ -161,6 +172,8 @@ def run_funnel(
         Who computes, and who is told.
     device, seed
         Handed to every stage; the seed is part of each output's name.
+    work_folder
+        Handed to every stage, for what it has not finished.
 
     Returns
     -------
@@ -180,8 +193,9 @@ def run_funnel(
     for number, (step, stage) in enumerate(zip(funnel.steps, stages, strict=True)):
         observer.step_started(step.name, stage.headline(), current.num_rows)
         output, outcome, runs = _run_step(
-            current, step, stage, folder / f"{number:02d}-{step.name}", engine, observer, device=device, seed=seed
-        )
+            current, step, stage, folder / f"{number:02d}-{step.name}", engine, observer, device=device, seed=seed,
+            work_folder=work_folder,
+        )  # fmt: skip
         observer.step_finished(outcome, runs)
         outcomes.append(outcome)
         writers.update(dict.fromkeys(stage.writes, step.name))
@@ -209,12 +223,14 @@ def _run_step(
     *,
     device: str,
     seed: int,
+    work_folder: Path | None,
 ) -> tuple[pa.Table, StepOutcome, list[StageRun]]:
     start = time.monotonic()
+    taken, left = _parted(table, stage)
     fingerprints = dict(stage.fingerprints())
     tasks: list[ShardTask] = []
     hashes: dict[str, str] = {}
-    for shard in [table] if stage.whole_table else cut(table):
+    for shard in [taken] if stage.whole_table else cut(taken, max_rows=stage.shard_rows or SHARD_ROWS):
         if not shard.num_rows:
             continue
         data = parquet_bytes(shard)
@@ -236,17 +252,19 @@ def _run_step(
         module = type(stage).__module__
         tasks.append(
             ShardTask(
-                run_id, stage.name, step.name, module, settings, str(source), str(target), device, seed, shard.num_rows
+                run_id, stage.name, step.name, module, settings, str(source), str(target), device, seed, shard.num_rows,
+                None if work_folder is None else str(work_folder),
             )
-        )
+        )  # fmt: skip
+    _discard(tasks, stage)
     todo = [task for task in tasks if not task.done()]
-    observer.rows_done(sum(task.rows for task in tasks if task.done()))
+    observer.rows_done(left.num_rows + sum(task.rows for task in tasks if task.done()))
     seconds: dict[str, float] = {}
     if stage.in_process:
         seconds = {task.run_id: run_shard(task, observer.rows_done) for task in todo}
     elif todo:
         seconds = engine.run(todo, observer.rows_done)
-    output = concat([read_parquet(Path(task.output)) for task in tasks]) if tasks else table
+    output = _joined(table, [*(read_parquet(Path(task.output)) for task in tasks), left])
     runs = [
         StageRun(
             task.run_id, step.name, stage.name, stage.version, stage.kind, task.settings, fingerprints, seed, device,
@@ -258,6 +276,36 @@ def _run_step(
         raise EngineError(f"stage {step.name!r} made two rows with the id {twice!r}; every row needs an id of its own")
     outcome = _count(table, output, step, stage, len(tasks) - len(todo), time.monotonic() - start)
     return output, outcome, runs
+
+
+def _discard(tasks: list[ShardTask], stage: Stage) -> None:
+    """Remove outputs with rows that the stage computes again."""
+    if stage.computed_again is None:
+        return
+    column, value = stage.computed_again
+    for task in tasks:
+        if task.done() and value in values(read_parquet(Path(task.output)), column):
+            Path(task.output).unlink()
+
+
+def _parted(table: pa.Table, stage: Stage) -> tuple[pa.Table, pa.Table]:
+    """Rows that the stage computes, and those that pass."""
+    chosen = stage.chosen(table)
+    if chosen is None:
+        return table, table.slice(0, 0)
+    return table.filter(pa.array(chosen)), table.filter(pa.array(~chosen))
+
+
+def _joined(table: pa.Table, parts: list[pa.Table]) -> pa.Table:
+    """Rows in the order in which they came; rows that a stage added stay behind those that they stand behind."""
+    output = concat([part for part in parts if part.num_rows] or [table])
+    if not parts[-1].num_rows:
+        return output
+    order = {row: i for i, row in enumerate(values(table, "id"))}
+    ranks: list[int] = []
+    for row in values(output, "id"):
+        ranks.append(order.get(row, ranks[-1] if ranks else 0))
+    return output.take(pa.array(np.argsort(ranks, kind="stable")))
 
 
 def _count(

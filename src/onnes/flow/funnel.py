@@ -110,6 +110,13 @@ class Funnel(BaseModel):
         )
         return self.model_copy(update={"steps": steps})
 
+    def followed_by(self, *steps: FunnelStep) -> Funnel:
+        """Return a funnel with further steps behind the last; raises ConfigError when a name is taken."""
+        try:
+            return Funnel(name=self.name, description=self.description, stage=(*self.steps, *steps))
+        except ValidationError as error:
+            raise ConfigError(f"funnel {self.name!r}: {_problems(error, 'funnel')}") from error
+
     def build(self) -> list[Stage]:
         """Make every stage; a wrong setting anywhere is found before anything runs."""
         return [step.build() for step in self.steps]

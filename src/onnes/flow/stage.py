@@ -14,8 +14,11 @@ from onnes.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
+    import numpy as np
     import pyarrow as pa
+    from numpy.typing import NDArray
 
 
 class StageKind(StrEnum):
@@ -53,12 +56,16 @@ class StageContext:
         For any random operation.
     on_rows
         To be called with the number of rows done since the last call.
+    work_folder
+        Where unfinished work of a row may be kept under a name made of its content, so that a killed run goes on inside a
+        row; None where there is no such place. It is no way to hand results on: those stand in the table.
     """
 
     name: str
     device: str = "cpu"
     seed: int = 0
     on_rows: Callable[[int], None] = field(default=_ignore, compare=False)
+    work_folder: Path | None = None
 
 
 class Stage(ABC):
@@ -77,6 +84,10 @@ class Stage(ABC):
     """True when rows must be compared with each other, so that the table cannot be cut into shards."""
     in_process: ClassVar[bool] = False
     """True when the work is so light that worker processes would only delay it."""
+    shard_rows: ClassVar[int | None] = None
+    """Rows of a shard at most; 1 where a single row takes minutes, so that a killed run loses no finished row."""
+    computed_again: ClassVar[tuple[str, str] | None] = None
+    """Column and value of rows that the next run of a funnel computes again, because what stopped them may be gone."""
     settings_type: ClassVar[type[StageSettings]] = StageSettings
 
     def __init__(self, settings: StageSettings) -> None:
@@ -89,6 +100,14 @@ class Stage(ABC):
     def fingerprints(self) -> Mapping[str, str]:
         """Sha256 of the model, potential and reference that the result depends on; part of the output's name."""
         return {}
+
+    def chosen(self, table: pa.Table) -> NDArray[np.bool_] | None:
+        """Rows that are computed, shape (n,), where that takes a look at all of them; the others pass as they are.
+
+        None, the default, means every row.
+        """
+        del table
+        return None
 
     @abstractmethod
     def apply(self, table: pa.Table, context: StageContext) -> pa.Table:

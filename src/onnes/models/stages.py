@@ -1,11 +1,13 @@
-"""Stage of this room: predict (superconductivity, metal, magnetism, domain)."""
+"""Stages of this room: predict (superconductivity, metal, magnetism, domain), and Tc from a known N(E_F)."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 from pydantic import Field
 
+from onnes.crystals.schema import floats, values, with_columns
 from onnes.flow.stage import Stage, StageContext, StageKind, StageSettings, register_stage
 from onnes.models.weights import load_weights, weights_sha256
 from onnes.potentials.fingerprints import potential_sha256
@@ -65,3 +67,47 @@ class Predict(Stage):
             device=context.device,
             on_rows=context.on_rows,
         )
+
+
+class ElectronicSettings(StageSettings):
+    """Which model reads N(E_F)."""
+
+    model: str = Field(
+        default="electronic", description="superconductivity model that reads N(E_F): a name or a folder"
+    )
+
+
+@register_stage
+class Electronic(Stage):
+    """Tc of the rows whose N(E_F) is known, beside the columns of `Predict`, which stay as they are."""
+
+    name = "electronic"
+    version = "1"
+    kind = StageKind.MAP
+    title = "Tc from the density of states at the Fermi level"
+    writes = ("electronic_tc_K", "electronic_tc_lo_K", "electronic_tc_hi_K")
+    settings_type = ElectronicSettings
+    settings: ElectronicSettings
+
+    def fingerprints(self) -> Mapping[str, str]:
+        """Sha256 of the model and of the potentials whose features it reads."""
+        config = load_weights(self.settings.model).config
+        potentials = {f"potential {name}": potential_sha256(name) for name in sorted(config.get("potentials", ()))}
+        return {f"model {self.settings.model}": weights_sha256(self.settings.model), **potentials}
+
+    def apply(self, table: pa.Table, context: StageContext) -> pa.Table:
+        """Fill the columns; a row without N(E_F), or that the model cannot read, has none."""
+        from onnes.models.prediction import predict_table
+
+        known = floats(table, "dos_ef_states_per_eV") > 0
+        columns: dict[str, list[float | None]] = {name: [None] * table.num_rows for name in self.writes}
+        if known.any():
+            found = predict_table(
+                table.filter(known), model=self.settings.model, device=context.device, on_rows=context.on_rows
+            )
+            for name, column in columns.items():
+                own = values(found, name.removeprefix("electronic_"))
+                for row, value, error in zip(np.flatnonzero(known), own, values(found, "error"), strict=True):
+                    column[row] = value if error is None else None
+        context.on_rows(int((~known).sum()))
+        return with_columns(table, columns)

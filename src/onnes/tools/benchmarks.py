@@ -43,6 +43,7 @@ _TABLE: dict[str, tuple[str, tuple[str, ...]]] = {
     "dynamic": (f"{_TRAINING}phonon_stability:benchmark_phonon_stability", ("device", "on_rows")),
     "heat-capacity": (f"{_TRAINING}heat_capacity:benchmark_heat_capacity", ("plots", "device", "on_rows")),
     "gates": ("onnes.tools.gates_benchmark:benchmark_funnel_gates", ("plots", "device", "on_rows")),
+    "dos": ("onnes.tools.dos_benchmark:benchmark_dos", ("count", "plots", "on_rows")),
     "agent": ("onnes.tools.agent_benchmark:benchmark_agent", ("plots", "device", "on_rows")),
 }
 BENCHMARKS = tuple(_TABLE)

@@ -10,6 +10,7 @@ from onnes.campaign.folder import Campaign
 from onnes.campaign.funnels import load_funnel
 from onnes.crystals.schema import is_open
 from onnes.errors import ConfigError, CrystalError
+from onnes.flow.funnel import FunnelStep
 from onnes.flow.local import LocalEngine
 from onnes.tools.inputs import Crystals, as_table
 from onnes.tools.progress import Silent
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from onnes.flow.engine import Engine, Observer
     from onnes.flow.funnel import Funnel
     from onnes.tools.result import CrystalTable
+
+VERIFIED = 10
+"""Rows that a campaign verifies by first principles where nothing else is said."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +66,10 @@ def screen(
     min_tc_K: float | None = None,
     max_e_above_hull_eV_per_atom: float | None = None,
     new: str | None = None,
+    verify: str | None = None,
+    verify_top: int | None = VERIFIED,
+    verify_ids: Sequence[str] | None = None,
+    pseudos: str | Path | None = None,
     title: str | None = None,
     workers: int | None = None,
     device: str = "cpu",
@@ -86,6 +94,16 @@ def screen(
     new
         Keep only what the reference does not know: ``crystals`` (composition in this structure) or ``compositions`` (in any
         structure). By default known ones are marked and stay.
+    verify
+        Level of a first-principles verification after the last step: ``dos`` (with Tc by the model that reads N(E_F)), ``smoke``,
+        ``screen`` or ``final``. It takes minutes to hours a crystal. Its numbers stand beside those of the models, and it
+        rejects nothing; where Quantum ESPRESSO is missing each row says so.
+    verify_top
+        So many of the rows, those of the highest Tc; None for all.
+    verify_ids
+        Rows that are verified instead.
+    pseudos
+        Folder of pseudopotentials with a manifest, for the verification.
     title
         Of the report.
     workers
@@ -106,7 +124,7 @@ def screen(
     ConfigError
         When ``out`` holds another campaign.
     """
-    steps = _steps(funnel, min_tc_K, max_e_above_hull_eV_per_atom, new)
+    steps = _steps(funnel, min_tc_K, max_e_above_hull_eV_per_atom, new, verify, verify_top, verify_ids, pseudos)
     table = as_table(crystals)
     if not table.num_rows:
         raise CrystalError("there is no crystal to screen")
@@ -123,7 +141,14 @@ def screen(
 
 
 def _steps(
-    funnel: str | Funnel, min_tc_K: float | None, max_e_above_hull_eV_per_atom: float | None, new: str | None
+    funnel: str | Funnel = "default",
+    min_tc_K: float | None = None,
+    max_e_above_hull_eV_per_atom: float | None = None,
+    new: str | None = None,
+    verify: str | None = None,
+    verify_top: int | None = VERIFIED,
+    verify_ids: Sequence[str] | None = None,
+    pseudos: str | Path | None = None,
 ) -> Funnel:
     """The funnel with the settings that were asked for."""
     steps = load_funnel(funnel) if isinstance(funnel, str) else funnel
@@ -138,8 +163,29 @@ def _steps(
     if new is not None:
         changes["identity"] = _new_only(new)
     steps = steps.with_settings(changes)
+    if verify is not None:
+        steps = steps.followed_by(*_verification(verify, verify_top, verify_ids, pseudos))
+    elif pseudos is not None or verify_ids:
+        raise ConfigError(
+            "pseudopotentials and verify_ids are for a verification: say verify='dos', 'smoke', 'screen' or 'final'"
+        )
     steps.build()
     return steps
+
+
+def _verification(
+    level: str, top: int | None, ids: Sequence[str] | None, pseudos: str | Path | None
+) -> list[FunnelStep]:
+    """Steps that verify rows of a funnel."""
+    chosen = {"ids": list(ids)} if ids else {"top": top}
+    settings: dict[str, Any] = {**chosen, "pseudos": None if pseudos is None else str(Path(pseudos).resolve())}
+    settings = {name: value for name, value in settings.items() if value is not None}
+    if level == "dos":
+        return [
+            FunnelStep(use="dos", name="dos", settings=settings),
+            FunnelStep(use="electronic", name="electronic"),
+        ]
+    return [FunnelStep(use="verify", name="verify", settings={"level": level, **settings})]
 
 
 def _new_only(new: str) -> dict[str, Any]:
@@ -187,8 +233,17 @@ def discover(
     from onnes.tools.crystals import propose
 
     # Proposing may take long; what is wrong with the screening is said before.
-    asked = ("min_tc_K", "max_e_above_hull_eV_per_atom", "new")
-    _steps(screening.get("funnel", "default"), *(screening.get(name) for name in asked))
+    asked = (
+        "funnel",
+        "min_tc_K",
+        "max_e_above_hull_eV_per_atom",
+        "new",
+        "verify",
+        "verify_top",
+        "verify_ids",
+        "pseudos",
+    )
+    _steps(**{name: screening[name] for name in asked if name in screening})
     table = propose(
         parents,
         method=method,

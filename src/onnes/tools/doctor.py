@@ -75,11 +75,26 @@ def examine() -> dict[str, Any]:
         "models": models,
         "potentials": potentials,
         "reference": reference,
+        "first principles": _first_principles(),
         "cores": available_cores(),
         "threads_per_process": os.environ.get("OMP_NUM_THREADS", "not set"),
         "cuda": _cuda(),
         "faults": faults,
     }
+
+
+def _first_principles() -> dict[str, str]:
+    """Programs of Quantum ESPRESSO and pseudopotentials; without them there is no verification, and all else works."""
+    from onnes.verify.programs import INSTALL
+    from onnes.verify.providers import program_versions, pseudopotential_providers
+
+    versions = program_versions()
+    found = {name: version or "not found" for name, version in versions.items()}
+    if not all(versions.values()):
+        found["install"] = INSTALL
+    places = pseudopotential_providers()
+    found["pseudopotentials"] = ", ".join(f"{name}: {place}" for name, place in places.items()) or "not found"
+    return found
 
 
 def _cuda() -> str:

@@ -1,4 +1,4 @@
-"""Observers of a funnel: silent, or with progress bars on standard error."""
+"""Observers of a funnel: silent, or with progress bars on standard error; and of the steps of verifications."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
     from onnes.flow.engine import StageRun, StepOutcome
+    from onnes.verify.steps import StepState
 
 
 class Silent:
@@ -86,3 +87,52 @@ class Bars:
     def bar(self, name: str, total: int | None) -> None:
         """Open a bar for work outside a funnel."""
         self._task = self._progress.add_task(name, total=total, rate="", outcome="")
+
+
+class Steps:
+    """One line a step of a verification on standard error, with its time; use as a context manager."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        from rich.console import Console
+        from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+        self._console = Console(stderr=True, quiet=quiet, highlight=False)
+        self._progress: Progress = Progress(
+            SpinnerColumn(finished_text=" "),
+            TextColumn("{task.description}", markup=False),
+            TimeElapsedColumn(),
+            console=self._console,
+            transient=True,
+            disable=quiet or not self._console.is_terminal,
+        )
+        self._task: TaskID | None = None
+        self._shown = ""
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def on_step(self, row: str, state: StepState) -> None:
+        """Show a step that runs, and print a line for one that has ended."""
+        name = f"{row:<24} {state.name:<22}"
+        if state.state == "running":
+            if self._task is None or self._shown != name:
+                self._close()
+                self._task, self._shown = self._progress.add_task(name, total=None), name
+            return
+        self._close()
+        last = state.tries[-1] if state.tries else None
+        words = [f"{name} {state.state:<8} {state.wall_s:8.1f} s"]
+        words += [f"{len(state.tries)} tries"] if len(state.tries) > 1 else []
+        words += [last.message] if last and last.message and state.state == "failed" else []
+        self._console.print("  ".join(words), markup=False, soft_wrap=True)
+
+    def _close(self) -> None:
+        if self._task is not None:
+            self._progress.remove_task(self._task)
+            self._task = None

@@ -160,6 +160,16 @@ _TOOLS = {
             "report", f"{_A}screening:report", "write", "seconds",
             "write the report of a screened set", "onnes.tools.campaigns:report", makes_set=False,
         ),
+        ToolSpec(
+            "verify", f"{_A}verifying:verify", "submit", "minutes to hours a crystal",
+            "first-principles verification with Quantum ESPRESSO: verdict, lambda, Tc, phonons, N(E_F)",
+            "onnes.tools.verify:verify", long=True,
+        ),
+        ToolSpec(
+            "verification", f"{_A}verifying:verification", "read", "instant",
+            "the verification of one crystal, while it runs or after: steps, verdict, lambda over the smearings, Tc",
+            makes_set=False,
+        ),
         ToolSpec("status", f"{_A}finding:status", "read", "instant", "how far long work has come", makes_set=False),
         ToolSpec("result", f"{_A}finding:result", "read", "instant", "rows of a set, page by page", makes_set=False),
         ToolSpec("cancel", f"{_A}finding:cancel", "compute", "instant", "stop long work", makes_set=False),

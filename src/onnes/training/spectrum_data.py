@@ -15,8 +15,9 @@ from onnes.crystals.readers import read_crystals
 from onnes.crystals.schema import values
 from onnes.errors import ConfigError, CrystalError, OnnesError
 from onnes.models.spectrum import N_BINS, moments_tc_K
-from onnes.physics.spectra import Moments, bin_spectrum, binned_moments
+from onnes.physics.spectra import ALPHA2F_GRID_MEV, Moments, bin_spectrum, binned_moments
 from onnes.training.data import buckets
+from onnes.training.label_kind import RESERVED, one_kind
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -55,6 +56,8 @@ class SpectraData:
         Binned phonon density of states of each atom (N, 51), NaN where it is missing; None when no crystal has it.
     problems
         One message for each row that could not be used, with file and row.
+    label_kind
+        Where the labels come from, as the table says in its column ``label_kind``; None where it says nothing.
     """
 
     batch: CrystalBatch
@@ -63,6 +66,7 @@ class SpectraData:
     ids: tuple[str, ...]
     site_phonon_dos: Floats | None = None
     problems: tuple[str, ...] = ()
+    label_kind: str | None = None
 
     @property
     def moments(self) -> Moments:
@@ -99,7 +103,7 @@ class SpectraData:
         dos = None if self.site_phonon_dos is None else self.site_phonon_dos[rows[self.batch.owners]]
         names = ([column[i] for i in indices] for column in (self.formulas, self.ids))
         formulas, ids = (tuple(column) for column in names)
-        return SpectraData(self.batch.select(indices), self.alpha2f[rows], formulas, ids, dos)
+        return SpectraData(self.batch.select(indices), self.alpha2f[rows], formulas, ids, dos, (), self.label_kind)
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,7 +126,8 @@ def read_spectra(path: str | Path, crystals: str | Path | None = None) -> Spectr
     ----------
     path
         ``.parquet``: columns lattice, frac_coords, atomic_numbers, omega_meV, alpha2f, and, if there are phonons,
-        phonon_omega_meV and site_phonon_dos (one list an atom). ``.json``: the layout of BETE-NET's and BEE-NET's
+        phonon_omega_meV and site_phonon_dos (one list an atom). With a column label_kind, all rows must be of one kind; rows
+        whose column split says ``reserved`` are left out. ``.json``: the layout of BETE-NET's and BEE-NET's
         ``database.json``, a pandas table by columns or a list of records, with the columns comp and Freq_meV and a2F
         (or a2F_sigma_2), and possibly site-projected phonon densities of states.
     crystals
@@ -132,12 +137,12 @@ def read_spectra(path: str | Path, crystals: str | Path | None = None) -> Spectr
     Returns
     -------
     SpectraData
-        Spectra smoothed and binned as by BEE-NET.
+        Spectra smoothed and binned as by BEE-NET; those that stand on these bins already are taken as they are.
 
     Raises
     ------
     ConfigError
-        When the file is missing, of another kind, or has no row that can be used.
+        When the file is missing, of another kind, has no row that can be used, or mixes kinds of labels.
 
     Examples
     --------
@@ -149,8 +154,11 @@ def read_spectra(path: str | Path, crystals: str | Path | None = None) -> Spectr
     if not path.is_file():
         raise ConfigError(f"no such file: {path}. Check the path")
     problems: list[str] = []
+    kind = None
     if path.suffix.lower() == ".parquet":
-        entries = _parquet_entries(path, problems)
+        table = read_crystals(path)
+        kind = one_kind([table], path.name)
+        entries = _parquet_entries(table, path, problems)
     elif path.suffix.lower() == ".json":
         beside = path.parent / "structures"
         entries = _json_entries(path, Path(crystals or (beside if beside.is_dir() else path.parent)), problems)
@@ -182,6 +190,7 @@ def read_spectra(path: str | Path, crystals: str | Path | None = None) -> Spectr
         tuple(row["id"] for row in kept),
         None if np.isnan(sites).all() else sites,
         tuple(problems),
+        kind,
     )
 
 
@@ -195,7 +204,15 @@ def _binned(omega_meV: Any, curves: Any, what: str, axes: int = 1) -> Floats:
         raise CrystalError(f"{what} is not made of numbers ({str(error)[:80]}). Correct or remove the row") from error
     if heights.ndim != axes or not np.isfinite(heights).all():
         raise CrystalError(f"{what} of shape {heights.shape} is not {axes}-dimensional and finite. Correct the row")
+    if _on_bins(omega) and heights.shape[-1] == len(omega):
+        return np.maximum(heights[..., :N_BINS], 0.0)
     return bin_spectrum(omega, heights, n_bins=N_BINS)
+
+
+def _on_bins(omega_meV: Floats) -> bool:
+    """Whether a grid is that of the bins: what stands on it was smoothed before, and a second time would blur it."""
+    n = omega_meV.size
+    return N_BINS <= n <= len(ALPHA2F_GRID_MEV) and np.allclose(omega_meV, ALPHA2F_GRID_MEV[:n], rtol=0, atol=1e-6)
 
 
 def _site_dos(entry: _Entry, frac: Floats, numbers: NDArray[np.integer]) -> Floats:
@@ -223,8 +240,7 @@ def _places_in_file(cif: Path, frac: Floats, numbers: NDArray[np.integer]) -> ND
     return same.argmax(1)
 
 
-def _parquet_entries(path: Path, problems: list[str]) -> Iterator[_Entry]:
-    table = read_crystals(path)
+def _parquet_entries(table: pa.Table, path: Path, problems: list[str]) -> Iterator[_Entry]:
     errors = values(table, "error")
     if None not in errors:
         raise ConfigError(f"{path.name}: no row can be used. First: {errors[0]}")
@@ -237,6 +253,9 @@ def _parquet_entries(path: Path, problems: list[str]) -> Iterator[_Entry]:
     for number, row in enumerate(table.to_pylist(), start=1):
         if row["error"] is not None:
             problems.append(row["error"])
+            continue
+        if row.get("split") == RESERVED:
+            problems.append(f"{path.name}, row {number}: {row['id']} is reserved for final evaluations. It is left out")
             continue
         dos = (row["phonon_omega_meV"], row["site_phonon_dos"]) if phonons else None
         dos = None if dos is None or None in dos else dos

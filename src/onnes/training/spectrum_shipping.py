@@ -95,7 +95,11 @@ def train_spectrum(
         validation["mean_spectrum"] = {name: value for name, value in plain.items() if name != "n"}
     model = fit(usable, "all")
     facts = {
-        "training_data": {"file": recipe.data.name, "sha256": sha256(recipe.data.read_bytes()).hexdigest()},
+        "training_data": {
+            "file": recipe.data.name,
+            "sha256": sha256(recipe.data.read_bytes()).hexdigest(),
+            "label_kind": data.label_kind,
+        },
         "split": "composition buckets int(md5(reduced_formula), 16) % 100: "
         f"trained on {int(train.sum())} rows below 80, scored on {_ranges(recipe.validation_buckets)}",
         "validation": validation,
@@ -119,7 +123,7 @@ def spectrum_card(name: str, config: dict[str, Any]) -> str:
 * **What**: {config["members"]} equivariant networks (lmax {network["lmax"]}, multiplicity {network["mul"]}, loss {settings["loss"]});
   alpha2F in 51 bins of 2 meV up to {config["bins_meV"][1]} meV; lambda, omega_log, omega2 and Tc (Allen-Dynes, mu* = 0.10) of
   the mean spectrum.
-* **Data**: {config["training_data"]["file"]}; {config["training_rows"]} crystals of {config["formulas"]} formulas, up to
+* **Data**: {config["training_data"]["file"]}{_kind(config["training_data"])}; {config["training_rows"]} crystals of {config["formulas"]} formulas, up to
   {config["max_atoms"]} atoms, {len(config["elements"])} elements.
 * **Split**: {config["split"]}; these weights are trained on all rows.
 * **Validation**: {_validation(config["validation"])}
@@ -129,6 +133,11 @@ def spectrum_card(name: str, config: dict[str, Any]) -> str:
 * **Rows left out**: {len(problems) or "none"}{listed}{more}
 * **Licence**: follows from that of the spectra.
 """
+
+
+def _kind(training_data: dict[str, Any]) -> str:
+    kind = training_data.get("label_kind")
+    return f", labels {kind}" if kind else ""
 
 
 def _validation(scores: dict[str, Any]) -> str:

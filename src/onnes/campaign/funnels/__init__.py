@@ -16,6 +16,7 @@ _STAGE_MODULES = (
     "onnes.potentials.phonon_stages",
     "onnes.models.stages",
     "onnes.propose.stages",
+    "onnes.verify.stages",
 )
 
 

@@ -1,0 +1,1 @@
+"""First-principles verification with Quantum ESPRESSO."""
