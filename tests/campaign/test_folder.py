@@ -81,6 +81,15 @@ def test_another_campaign_in_the_same_folder_is_refused(tmp_path, change):
     assert {p: p.read_bytes() for p in (tmp_path / "c").iterdir()} == before
 
 
+def test_a_campaign_goes_on_with_further_columns_of_its_survivors(tmp_path):
+    first = create(tmp_path / "c")
+    assert len(first.funnel.steps) == 3
+    gates = Funnel(name="toy", description=FUNNEL.description, stage=FUNNEL.steps[:2])
+    shorter = create(tmp_path / "c", funnel=gates)  # the last step only adds columns
+    assert [step.name for step in shorter.funnel.steps] == ["tc", "hot"]
+    assert create(tmp_path / "c").funnel == FUNNEL
+
+
 def test_a_folder_of_something_else_is_refused(tmp_path):
     (tmp_path / "thesis.tex").write_text("years of work", encoding="utf-8")
     with pytest.raises(ConfigError, match="is not empty and holds no campaign"):

@@ -102,6 +102,45 @@ def test_a_failed_interpolation_leaves_the_result_on_the_grid(replay) -> None:
     assert any(remark.startswith("no interpolation: q2r") for remark in result.coupling.remarks)
 
 
+def test_imaginary_modes_between_the_computed_wave_vectors_leave_no_tc(replay, monkeypatch) -> None:
+    from onnes.verify import interpolated
+
+    def imaginary(path):
+        one = spectrum(path)
+        return one._replace(omega_Ry=one.omega_Ry - 0.4 * one.omega_Ry[-1])
+
+    spectrum = interpolated._spectrum
+    monkeypatch.setattr(interpolated, "_spectrum", imaginary)
+    result = replay.run(interpolate=True)
+    assert result.verdict is Verdict.NOT_CONVERGED
+    assert "imaginary frequencies" in result.reason
+    assert (result.coupling.lambda_, result.coupling.tc_hi_K, result.coupling.tc_allen_dynes_K) == (None, None, ())
+
+
+def test_what_is_added_to_a_result_repeats_no_step(replay) -> None:
+    replay.run(run={"keep_scratch": True})
+    replay.plan()
+    result = replay.run(interpolate=True, mu_stars=(0.10, 0.2), max_atoms=3)
+    assert replay.starts() == ["q2r", "matdyn"]
+    assert result.coupling.mu_star == (0.10, 0.2)
+
+
+def test_an_unforeseen_fault_keeps_what_was_computed(replay, monkeypatch) -> None:
+    from onnes.verify import chain
+
+    def broken(*_args, **_more):
+        raise RuntimeError("something new")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(chain, "coupling_of", broken)
+        result = replay.run()
+    assert (result.verdict, result.step) == (Verdict.FAILED, "collect")
+    assert "RuntimeError: something new" in result.reason
+    replay.plan()
+    assert replay.run().verdict is Verdict.SUPERCONDUCTOR
+    assert replay.starts() == []
+
+
 def test_level_final_compares_grids_and_draws_bands(replay) -> None:
     settings = {"level": "final", "q_grid": (4, 4, 4), "interpolate": False}
     result = replay.run(**settings)

@@ -45,6 +45,15 @@ def test_a_whole_verification(coupling):
     assert json.loads(json.dumps(table.to_pylist()[0]))["dft_key"] == BASE["key"]
 
 
+@pytest.mark.parametrize("verdict", [Verdict.FAILED, Verdict.NOT_CONVERGED, Verdict.UNSTABLE])
+def test_another_verdict_has_no_tc_whatever_was_computed_before(coupling, verdict):
+    found = columns_of(Verification(**(BASE | {"verdict": verdict}), coupling=coupling), n_atoms=1)
+    assert [found[name] for name in ("dft_tc_K", "dft_tc_hi_K", "dft_lambda", "dft_omega_log_K", "dft_alpha2f")] == [
+        None
+    ] * 5
+    assert found["dft_energy_eV_per_atom"] == -56.3
+
+
 def test_tc_is_that_of_the_models_convention_even_where_it_was_not_asked_for(coupling):
     few = coupling.model_copy(update={"mu_star": (0.13, 0.16), "tc_allen_dynes_K": coupling.tc_allen_dynes_K[1:]})
     expected = float(allen_dynes_tc_K(coupling.lambda_, coupling.omega_log_K, coupling.omega2_K, mu_star=0.10))

@@ -153,3 +153,13 @@ def test_the_primitive_cell_is_computed() -> None:
     noisy = primitive_atoms(cube + 1e-4, [[0.0001, 0, 0], [0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]], [13] * 4)
     assert len(noisy) == 1
     assert elements_of(MGB2) == ["B", "Mg"]
+
+
+def test_numbers_of_numpy_are_written_as_fortran_reads_them() -> None:
+    settings, level = settings_of(level="smoke")
+    namelists = pw_namelists(
+        "vc-relax", PSEUDOS, settings, level, n_atoms=3, scratch="s", pseudo_folder="p", pressure_GPa=np.float64(1.5)
+    )
+    text = pw_text(namelists, MGB2, PSEUDOS, kpts=(2, 2, 2))
+    assert "np." not in text
+    assert float(values_of(text)["press"]) == 15.0

@@ -54,3 +54,9 @@ def test_impossible_settings(wrong) -> None:
 def test_impossible_ways_to_run(wrong) -> None:
     with pytest.raises((ValidationError, ConfigError)):
         RunSettings(**wrong)
+
+
+@pytest.mark.parametrize("mu_stars", [(0.1, 0.5), (-0.1, 0.1), (0.1,)])
+def test_impossible_coulomb_parameters_are_refused(mu_stars) -> None:
+    with pytest.raises(ValidationError, match="mu_stars"):
+        VerifySettings(mu_stars=mu_stars)

@@ -5,7 +5,10 @@ import shlex
 import shutil
 import subprocess
 import time
+from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from pydantic import ValidationError
 
@@ -44,9 +47,25 @@ def queue(monkeypatch, tmp_path):
     return tmp_path
 
 
-def jobs(out, table=None, *, submit=True, **settings):
+def jobs(out, table=None, *, submit=True, asked=None, **settings):
     table = known_table(["Al", "Nb"]) if table is None else table
-    return slurm_jobs(table, VerifySettings(), ARGUMENTS, SlurmSettings(**settings), out, submit=submit)
+    return slurm_jobs(table, asked or VerifySettings(), ARGUMENTS, SlurmSettings(**settings), out, submit=submit)
+
+
+def at_pressure(pressure_GPa, name="Al"):
+    return with_columns(known_table(["Al"]), {"pressure_GPa": [pressure_GPa], "id": [name]})
+
+
+def finished(out, table, asked=None, verdict=Verdict.SUPERCONDUCTOR):
+    """A verification of the first row, as the chain leaves it."""
+    crystal = crystal_of(table, 0)
+    place = out / place_of(crystal) / "key"
+    place.mkdir(parents=True)
+    (place / REQUEST).write_text((asked or VerifySettings()).model_dump_json())
+    result = Verification(
+        key="key", level="smoke", verdict=verdict, formula="Al", n_atoms=1, pressure_GPa=crystal.pressure_GPa
+    )
+    (place / RESULT).write_text(result.model_dump_json())
 
 
 @pytest.mark.parametrize("text", ["", "x", "1:2:3:4", "-5", "0", "00:00:00", "1-", "24h", "1\n#SBATCH --wrap=rm"])
@@ -107,24 +126,69 @@ def test_jobs_are_submitted_once_and_their_numbers_kept(queue, tmp_path):
         ("Nb", "submitted", "102"),
     ]
     assert (queue / "calls").read_text().splitlines()[0] == f"--parsable {first[0].script}"
-    assert read_jobs(out) == {one.id: one for one in first}
+    assert read_jobs(out) == {Path(one.script).stem: one for one in first}
     (queue / "running").write_text("102")
     again = jobs(out)
     assert [(one.state, one.job_id) for one in again] == [("submitted", "103"), ("queued", "102")]
-    assert json.loads((out / "jobs.json").read_text())["Al"]["job_id"] == "103"
+    assert json.loads((out / "jobs.json").read_text())[Path(first[0].script).stem]["job_id"] == "103"
 
 
 @pytest.mark.parametrize(("verdict", "state"), [(Verdict.SUPERCONDUCTOR, "done"), (Verdict.FAILED, "submitted")])
 def test_what_is_done_needs_no_job(queue, tmp_path, verdict, state):
     table, out = known_table(["Al"]), tmp_path / "out"
-    place = out / place_of(crystal_of(table, 0)) / "key"
-    place.mkdir(parents=True)
-    (place / REQUEST).write_text(VerifySettings().model_dump_json())
-    result = Verification(key="key", level="smoke", verdict=verdict, formula="Al", n_atoms=1)
-    (place / RESULT).write_text(result.model_dump_json())
+    finished(out, table, verdict=verdict)
     assert [one.state for one in jobs(out, table)] == [state]
-    other = slurm_jobs(table, VerifySettings(level="final"), ARGUMENTS, SlurmSettings(), out, submit=True)
-    assert [one.state for one in other] == ["submitted"]
+    assert [one.state for one in jobs(out, table, asked=VerifySettings(level="final"))] == ["submitted"]
+
+
+def test_what_is_done_at_one_pressure_is_not_done_at_another(queue, tmp_path):
+    finished(tmp_path, at_pressure(0.0))
+    assert [one.state for one in jobs(tmp_path, at_pressure(20.0))] == ["submitted"]
+    assert [one.state for one in jobs(tmp_path, at_pressure(None))] == ["done"]
+
+
+def test_one_geometry_at_two_pressures_is_two_jobs(queue, tmp_path):
+    table = pa.concat_tables([at_pressure(0.0, "free"), at_pressure(20.0, "pressed")])
+    found = jobs(tmp_path, table)
+    assert [(one.id, one.state, one.job_id) for one in found] == [
+        ("free", "submitted", "101"),
+        ("pressed", "submitted", "102"),
+    ]
+    files = [shlex.split(Path(one.script).read_text().splitlines()[-1])[3] for one in found]
+    assert [pq.read_table(file)["pressure_GPa"].to_pylist() for file in files] == [[0.0], [20.0]]
+    assert list(read_jobs(tmp_path).values()) == found
+
+
+def test_a_queued_job_of_one_level_holds_no_other_level_back(queue, tmp_path):
+    table = known_table(["Al"])
+    (first,) = jobs(tmp_path, table, asked=VerifySettings(level="dos"))
+    (queue / "running").write_text(first.job_id)
+    (other,) = jobs(tmp_path, table, asked=VerifySettings(level="screen"))
+    assert (other.state, other.job_id) == ("submitted", "102")
+    (again,) = jobs(tmp_path, table, asked=VerifySettings(level="dos"))
+    assert (again.state, again.job_id) == ("queued", "101")
+
+
+def test_a_queued_verification_is_not_submitted_again_with_other_ranks(queue, tmp_path):
+    table = known_table(["Al"])
+    (first,) = jobs(tmp_path, table)
+    (queue / "running").write_text(first.job_id)
+    again = slurm_jobs(
+        table, VerifySettings(), ["--level=smoke", "--ranks=8"], SlurmSettings(ntasks=8), tmp_path, submit=True
+    )
+    assert [(one.state, one.job_id) for one in again] == [("queued", "101")]
+
+
+def test_pseudopotentials_are_the_same_by_a_relative_and_a_whole_path(queue, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    table, relative = known_table(["Al"]), VerifySettings(pseudos="sssp")
+    whole = VerifySettings(pseudos=str((tmp_path / "sssp").resolve()))
+    (first,) = jobs(tmp_path, table, asked=relative)
+    (queue / "running").write_text(first.job_id)
+    assert [one.state for one in jobs(tmp_path, table, asked=whole)] == ["queued"]
+    finished(tmp_path, table, whole)  # a job is told the whole path
+    assert [one.state for one in jobs(tmp_path, table, asked=relative)] == ["done"]
+    assert [one.state for one in jobs(tmp_path, table, asked=VerifySettings(pseudos="other"))] == ["submitted"]
 
 
 def test_a_refusal_is_told_and_the_script_stays(queue, tmp_path):

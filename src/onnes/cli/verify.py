@@ -63,7 +63,7 @@ def verify(
     ] = None,
     mu_star: Annotated[
         list[float] | None,
-        typer.Option(help="Coulomb pseudopotential (0 to 0.5), once for each; 0.10, 0.13 and 0.16 by default."),
+        typer.Option(help="Coulomb pseudopotential (0 to 0.45), once for each; 0.10, 0.13 and 0.16 by default."),
     ] = None,
     max_atoms: Annotated[int, typer.Option(min=1, help="Larger primitive cells are not begun.")] = 12,
     ranks: Annotated[int, typer.Option(min=1, help="MPI processes of a program.")] = 1,

@@ -7,12 +7,14 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from onnes.errors import VerificationError
 from onnes.flow.shards import key_sha256, write_bytes
 from onnes.verify.coupling import coupling_of
 from onnes.verify.dos import MIN_DOS_PER_ATOM, MIN_GAP_EV, TRAINING_SCALE, FermiLevel, fermi_level
 from onnes.verify.inputs import elements_of, grids, primitive_atoms
-from onnes.verify.interpolated import interpolated_coupling
+from onnes.verify.interpolated import IMAGINARY, interpolated_coupling
 from onnes.verify.judgement import judge_coupling
 from onnes.verify.kept import kept_coupling
 from onnes.verify.phonon_output import read_qpoint
@@ -39,6 +41,8 @@ if TYPE_CHECKING:
     from onnes.verify.settings import Grid, Level, VerifySettings
     from onnes.verify.steps import Step, StepState
 
+_MORE = ("interpolate", "bands", "mu_stars")
+"""Settings that add to a result and change nothing before."""
 RESULT, REQUEST = "result.json", "request.json"
 _FOREVER_S = 3600 * 24 * 365.0
 _GTH_REMARK = "GTH pseudopotentials: no non-linear core correction, hard cores"
@@ -109,7 +113,8 @@ def verify(
         return found.result("", Judgement(Verdict.NOT_AVAILABLE, "", reason, f"install it: {INSTALL}"))
     try:
         directory = None if settings.pseudos is None else _folder(settings.pseudos)
-        found.pseudos = find_pseudopotentials(elements_of(atoms), directory, settings.functional, level=settings.level)
+        accuracy = "dos" if level.accuracy == "electronic" and not level.relax else "final"
+        found.pseudos = find_pseudopotentials(elements_of(atoms), directory, settings.functional, level=accuracy)
         found.recipe = Recipe(
             atoms, grids(atoms, settings, level), found.pseudos, settings, level, crystal.pressure_GPa
         )
@@ -131,10 +136,11 @@ def _key(found: _Found) -> str:
     atoms = found.atoms
     return key_sha256(
         lattice=atoms.cell.array.round(6).tolist(), frac=(atoms.get_scaled_positions().round(6) % 1).tolist(),
-        numbers=atoms.numbers.tolist(), pressure=found.pressure_GPa, settings=found.settings.model_dump(mode="json", exclude={"pseudos"}),
+        numbers=atoms.numbers.tolist(), pressure=found.pressure_GPa,
+        settings=found.settings.model_dump(mode="json", exclude={"pseudos", "max_atoms", *_MORE}),
         pseudos={element: pseudo.sha256 for element, pseudo in found.pseudos.items()},
         cutoffs={element: pseudo.ecutwfc_Ry for element, pseudo in found.pseudos.items()},
-        level=found.level.model_dump(mode="json"),
+        level=found.level.model_dump(mode="json", exclude=set(_MORE)),
     )[:16]  # fmt: skip
 
 
@@ -183,7 +189,10 @@ def _verified(found: _Found, place: Path, run: RunSettings, on_step: Callable[[S
     assert found.recipe is not None  # noqa: S101 - set by the only caller
     for pseudo in found.pseudos.values():
         pseudo.write(place / PSEUDO)
-    write_bytes(found.settings.model_dump_json(indent=1).encode(), place / REQUEST)
+    request = found.settings.model_dump_json(indent=1)
+    if (place / REQUEST).is_file() and (place / REQUEST).read_text(encoding="utf-8") != request:
+        (place / RESULT).unlink(missing_ok=True)  # it answers another request
+    write_bytes(request.encode(), place / REQUEST)
     hours = run.hours
     runner = Runner(
         place, run, load_policy(run.retries), {e: p.sha256 for e, p in found.pseudos.items()},
@@ -196,6 +205,11 @@ def _verified(found: _Found, place: Path, run: RunSettings, on_step: Callable[[S
         judgement = Judgement(Verdict.FAILED, error.step, error.fault.message, error.fault.advice)
     except VerificationError as error:
         judgement = Judgement(Verdict.FAILED, chain.at, str(error), "see the outputs in the folder of the step")
+    except Exception as error:  # noqa: BLE001 - what was computed must be kept, whatever happened afterwards
+        reason = f"{type(error).__name__}: {error}"
+        judgement = Judgement(Verdict.FAILED, chain.at, reason, "see the outputs in the folder of the step")
+    if judgement.verdict is Verdict.FAILED and found.values.get("coupling") is not None:
+        found.values["coarse_coupling"] = found.values.pop("coupling")  # of the grid before the one that failed
     found.steps = chain.summaries()
     result = found.result(place.name, judgement)
     write_bytes(result.model_dump_json(indent=1).encode(), place / RESULT)
@@ -218,9 +232,9 @@ class _Chain:
         """Do all that the level asks for; the first thing that decides ends it."""
         if self.level.relax:
             step = self.recipe.relax()
+            self.found.values["relaxed"] = not self.recipe.keeps_cell
             self.recipe = self.found.recipe = self.recipe.at(self.do(step).atoms, before=self.key(step))
             self.found.atoms = self.recipe.atoms
-            self.found.values["relaxed"] = True
         if not self.level.phonons:
             return self.level_dos()
         dense = self.recipe.scf_dense()
@@ -236,7 +250,7 @@ class _Chain:
                 return judgement
         assert judgement is not None  # noqa: S101 - there is at least one grid
         if self.level.interpolate:
-            self._interpolated(coarse)
+            judgement = self._interpolated(coarse) or judgement
         if self.level.bands:
             self._bands(coarse)
         return judgement
@@ -322,10 +336,15 @@ class _Chain:
         if values.get("coupling") is not None:
             values["coarse_coupling"] = values["coupling"]
         values["coupling"] = coupling
-        values["min_phonon_THz"] = min(float(point.frequencies_THz.min()) for point in points)
+        lowest = [np.where(one.is_acoustic & ~one.is_unstable, np.inf, one.frequencies_THz).min() for one in points]
+        values["min_phonon_THz"] = (
+            min(float(frequency) for frequency in lowest if np.isfinite(frequency))
+            if np.isfinite(lowest).any()
+            else 0.0
+        )
         values["max_phonon_THz"] = max(float(point.frequencies_THz.max()) for point in points)
         judgement = judge_coupling(points, coupling)
-        return judgement if judgement.verdict is not Verdict.UNSTABLE else _unstable(judgement, values)
+        return judgement if judgement.verdict is not Verdict.UNSTABLE else _without_tc(judgement, values)
 
     def _ready(self, dense: Step, coarse: Step) -> None:
         """See to it that what `ph.x` reads is there."""
@@ -359,8 +378,8 @@ class _Chain:
         }  # fmt: skip
         return level
 
-    def _interpolated(self, coarse: Step) -> None:
-        """Fourier interpolation; its failure leaves the result on the grid."""
+    def _interpolated(self, coarse: Step) -> Judgement | None:
+        """Fourier interpolation; its failure leaves the result on the grid, imaginary modes leave no Tc."""
         grid = self.recipe.q_grids()[-1]
         values = self.found.values
         try:
@@ -376,21 +395,26 @@ class _Chain:
             values["coupling"] = values["coupling"].model_copy(
                 update={"remarks": (*values["coupling"].remarks, f"no interpolation: {error}")}
             )
-        else:
-            values["interpolated_coupling"] = coupling
+            return None
+        values["interpolated_coupling"] = coupling
+        imaginary = [remark for remark in coupling.remarks if remark.startswith(IMAGINARY)]
+        if not imaginary:
+            return None
+        advice = "a finer q grid tells whether the crystal is unstable between the computed wave vectors"
+        return _without_tc(Judgement(Verdict.NOT_CONVERGED, self.at, imaginary[0], advice), values)
 
     def _bands(self, coarse: Step) -> None:
         """Bands along the path of high symmetry; their failure leaves the result as it is."""
-        step = self.recipe.bands(self.key(coarse))
         try:
+            step = self.recipe.bands(self.key(coarse))
             if not self.runner.is_done(step):
                 self._ready(self.recipe.scf_dense(), coarse)
             self._complete(step)
-        except (StepFailedError, VerificationError):
+        except (VerificationError, RedoError, RuntimeError, ValueError):  # also: ASE knows no path for this lattice
             return
 
 
-def _unstable(judgement: Judgement, values: dict[str, Any]) -> Judgement:
+def _without_tc(judgement: Judgement, values: dict[str, Any]) -> Judgement:
     """Leave no Tc behind: what the stable modes add up to belongs to no crystal."""
     for name in ("coupling", "coarse_coupling"):
         coupling = values.get(name)

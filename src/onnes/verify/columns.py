@@ -21,6 +21,7 @@ DOS_COLUMN = "dos_ef_states_per_eV"
 """What a model that reads N(E_F) takes; only the level ``dos`` has it on the scale of that model."""
 NORMAL, LOWER = "normal", "lower"
 _COARSE = "coarse grid"
+_WITH_TC = (Verdict.SUPERCONDUCTOR, Verdict.NO_SUPERCONDUCTIVITY)
 
 
 def columns_of(verification: Verification, n_atoms: int, key: str | None = None) -> dict[str, Any]:
@@ -43,7 +44,7 @@ def columns_of(verification: Verification, n_atoms: int, key: str | None = None)
         range is over mu*, both methods and the smearings of the plateau.
     """
     cells = n_atoms / verification.n_atoms
-    coupling = verification.coupling
+    coupling = verification.coupling if verification.verdict in _WITH_TC else None
     computed = verification.energy_eV_per_atom is not None
     found: dict[str, Any] = {
         "dft_verdict": verification.verdict.value,

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 _LINE = re.compile(r"Broadening +(\S+) +lambda +(\S+) +dos\(Ef\) +(\S+) +omega_ln \[K\] +(\S+)")
+IMAGINARY = "imaginary frequencies"
+"""How the remark on interpolated modes with omega^2 < 0 begins."""
 _CLIPPED = 0.005  # share of lambda from which on a clipped negative part is told of
 _AGREES = 0.05
 _AGAIN = "run matdyn.x with la2F again"
@@ -70,7 +72,7 @@ def interpolated_coupling(
     lowest = float(omega_Ry[0]) * THZ_PER_RY
     if lowest < -GradeTolerances().interpolated_THz:
         remarks.append(
-            f"imaginary frequencies down to {lowest:.2f} THz on the interpolated mesh: unstable, or too few q points; no lambda"
+            f"{IMAGINARY} down to {lowest:.2f} THz on the interpolated mesh: unstable, or too few q points; no lambda"
         )
         fields = {"method": "interpolated", "q_grid": grid, "curve": (), "mu_star": tuple(mu_stars)}
         return Coupling.model_validate(no_result() | fields | {"remarks": tuple(remarks)})

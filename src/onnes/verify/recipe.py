@@ -77,7 +77,9 @@ class Recipe:
     def at(self, atoms: Atoms, before: str) -> Recipe:
         """Return the same for the relaxed cell."""
         cell = primitive_atoms(atoms.cell.array, atoms.get_scaled_positions(), atoms.numbers)
-        return replace(self, atoms=cell, grids=grids(cell, self.settings, self.level), before=before)
+        given = any((self.settings.q_grid, self.settings.k_grid, self.settings.dense_k_grid))
+        chosen = self.grids if given else grids(cell, self.settings, self.level)
+        return replace(self, atoms=cell, grids=chosen, before=before)
 
     def described(self) -> dict[str, Any]:
         """Grids and cut-offs, as the result names them."""
@@ -89,9 +91,8 @@ class Recipe:
     def q_grids(self) -> list[Grid]:
         """Grids of phonon wave vectors, the finest last."""
         q = self.grids.q
-        half = (max(q[0] // 2, 1), max(q[1] // 2, 1), max(q[2] // 2, 1))
-        divides = half != q and all(k % n == 0 for k, n in zip(self.grids.k, half, strict=True))
-        return [half, q] if self.level.coarse and divides else [q]
+        a, b, c = (max(d for d in range(1, max(n, 2)) if k % d == 0) for n, k in zip(q, self.grids.k, strict=True))
+        return [(a, b, c), q] if self.level.coarse and (a, b, c) != q else [q]
 
     @property
     def keeps_cell(self) -> bool:
@@ -119,7 +120,7 @@ class Recipe:
 
     def nscf(self, before: str) -> Step:
         """Bands on the dense grid."""
-        return self._pw_step("nscf", "nscf", self.grids.dense, before, result=_whole_bands)
+        return self._pw_step("nscf", "nscf", self.grids.dense, before, result=_whole_bands, spoils=("scf",))
 
     def scf_dense(self) -> Step:
         """Dense grid: what the double-delta sums read."""
@@ -139,7 +140,7 @@ class Recipe:
             return pw_text(changed, self.atoms, self.pseudos, path=path)
 
         return Step(
-            "bands", "pw", "bands", namelists, text, before, collect=self._collect, check=_whole_bands,
+            "bands", "pw", "bands", namelists, text, before, spoils=("scf_coarse",), collect=self._collect, check=_whole_bands,
         )  # fmt: skip
 
     def phonons(self, grid: Grid, number: int, before: str) -> Step:

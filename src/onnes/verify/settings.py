@@ -6,7 +6,7 @@ import tomllib
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -63,7 +63,9 @@ class VerifySettings(StageSettings):
     degauss_Ry: float | None = Field(default=None, gt=0, description="width of the smearing of occupations")
     interpolate: bool | None = Field(default=None, description="Fourier interpolation by q2r.x and matdyn.x too")
     bands: bool | None = Field(default=None, description="bands along the path of high symmetry")
-    mu_stars: tuple[float, ...] = Field(default=(0.10, 0.13, 0.16), min_length=2, description="Coulomb parameters")
+    mu_stars: tuple[Annotated[float, Field(ge=0, le=0.45)], ...] = Field(
+        default=(0.10, 0.13, 0.16), min_length=2, description="Coulomb parameters"
+    )
     max_atoms: int = Field(default=12, ge=1, description="larger primitive cells are not begun")
 
     def of_level(self) -> Level:

@@ -1,4 +1,4 @@
-"""Verifications as jobs of SLURM: one script a crystal, written, submitted, and found again."""
+"""Verifications as jobs of SLURM: one script a crystal, pressure and settings, written, submitted, and found again."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from onnes.crystals.schema import is_open, values
 from onnes.errors import ConfigError, VerificationError
-from onnes.flow.shards import parquet_bytes, write_bytes
+from onnes.flow.shards import key_sha256, parquet_bytes, write_bytes
 from onnes.verify.state import verification_states
 from onnes.verify.tables import crystal_of, place_of
 from onnes.verify.verdict import Verdict
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from onnes.verify.chain import Crystal
     from onnes.verify.settings import VerifySettings
 
 JOBS, FOLDER = "jobs.json", "slurm"
@@ -75,7 +76,7 @@ class SlurmSettings(BaseModel):
 
 
 class SlurmJob(BaseModel):
-    """One crystal and its job."""
+    """One row and its job."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -161,13 +162,14 @@ def slurm_jobs(
     table
         Crystals.
     verify_settings
-        What is computed; a row of which a finished verification like this lies in ``out`` needs no job.
+        What is computed; a row of which a finished verification like this at its pressure lies in ``out`` needs no job.
     arguments
         Options of ``onnes verify`` that say the same, and how programs are run.
     settings
         Header of the scripts.
     out
-        Folder of the work; scripts lie in ``out/slurm``, the numbers of the jobs in ``out/jobs.json``.
+        Folder of the work; scripts lie in ``out/slurm``, the numbers of the jobs in ``out/jobs.json``. Both are named by geometry,
+        pressure and ``verify_settings``.
     submit
         Submit what is not done and not in the queue.
 
@@ -187,32 +189,35 @@ def slurm_jobs(
         )
     folder = out.resolve() / FOLDER
     known = read_jobs(out)
+    verify_settings = _resolved(verify_settings)
     jobs = []
     for row in np.flatnonzero(is_open(table)).tolist():
-        name, place = values(table, "id")[row], place_of(crystal_of(table, row))
+        row_id, crystal = values(table, "id")[row], crystal_of(table, row)
+        place = place_of(crystal)
+        name = _name(place, crystal, verify_settings)
         before = known.get(name)
-        script = folder / f"{place}.sh"
-        crystal = folder / f"{place}.parquet"
-        write_bytes(parquet_bytes(table.slice(row, 1)), crystal)
+        script = folder / f"{name}.sh"
+        rows = folder / f"{name}.parquet"
+        write_bytes(parquet_bytes(table.slice(row, 1)), rows)
         command = [
             _onnes(),
             "verify",
-            str(crystal),
+            str(rows),
             *arguments,
             f"--out={out.resolve()}",
             f"--hours={settings.hours:.4g}",
         ]
-        write_bytes(job_script(f"onnes-{place}", command, settings, folder / f"{place}.log").encode(), script)
-        if _is_done(out / place, verify_settings):
-            job = SlurmJob(id=name, script=str(script), state="done", job_id=before.job_id if before else None)
+        write_bytes(job_script(f"onnes-{name}", command, settings, folder / f"{name}.log").encode(), script)
+        if _is_done(out / place, crystal, verify_settings):
+            job = SlurmJob(id=row_id, script=str(script), state="done", job_id=before.job_id if before else None)
         elif before is not None and before.job_id and _is_queued(before.job_id):
-            job = before.model_copy(update={"state": "queued"})
+            job = before.model_copy(update={"id": row_id, "state": "queued"})
         elif submit:
             job = SlurmJob(
-                id=name, script=str(script), state="submitted", job_id=_submitted(script), submitted_at=_now()
+                id=row_id, script=str(script), state="submitted", job_id=_submitted(script), submitted_at=_now()
             )
         else:
-            job = SlurmJob(id=name, script=str(script), state="written", job_id=before.job_id if before else None)
+            job = SlurmJob(id=row_id, script=str(script), state="written", job_id=before.job_id if before else None)
         jobs.append(job)
         known[name] = job
         content: dict[str, Any] = {one: kept.model_dump(mode="json") for one, kept in known.items()}
@@ -221,7 +226,7 @@ def slurm_jobs(
 
 
 def read_jobs(out: Path) -> dict[str, SlurmJob]:
-    """Jobs of earlier calls by row; raises ConfigError when their file cannot be read."""
+    """Jobs of earlier calls by the name of their script; raises ConfigError when their file cannot be read."""
     path = out / JOBS
     if not path.is_file():
         return {}
@@ -237,9 +242,25 @@ def _onnes() -> str:
     return str(beside) if beside.is_file() else "onnes"
 
 
-def _is_done(place: Path, settings: VerifySettings) -> bool:
+def _resolved(settings: VerifySettings) -> VerifySettings:
+    """The same with the folder of pseudopotentials as a job names it: whole, for a job may start anywhere."""
+    if settings.pseudos is None:
+        return settings
+    return settings.model_copy(update={"pseudos": str(Path(settings.pseudos).expanduser().resolve())})
+
+
+def _name(place: str, crystal: Crystal, settings: VerifySettings) -> str:
+    """Name of what is computed. Ranks and launcher are no part of it: two jobs of one verification would lock each other out."""
+    digest = key_sha256(place=place, pressure=crystal.pressure_GPa, settings=settings.model_dump(mode="json"))
+    return f"{place}-{digest[:8]}"
+
+
+def _is_done(place: Path, crystal: Crystal, settings: VerifySettings) -> bool:
     return any(
-        state.settings == settings and state.result is not None and state.result.verdict is not Verdict.FAILED
+        _resolved(state.settings) == settings
+        and state.result is not None
+        and state.result.pressure_GPa == crystal.pressure_GPa
+        and state.result.verdict is not Verdict.FAILED
         for state in verification_states(place)
     )
 

@@ -51,7 +51,7 @@ class DosSettings(VerifyStageSettings):
 class VerifyStage(Stage):
     """First-principles verification with Quantum ESPRESSO; nothing is rejected, and no fault of a crystal is an error.
 
-    A row takes minutes to hours; one that failed is tried again by the next run, from the step where it ended. Where programs or pseudopotentials are missing its verdict is ``not_available``.
+    A row takes minutes to hours; one that failed is tried again by the next run, from the step where it ended. ``hours`` holds for each row, not for all of them together. Where programs or pseudopotentials are missing its verdict is ``not_available``.
     """
 
     name = "verify"

@@ -8,7 +8,7 @@ import shutil
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import IO, TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel
 
@@ -32,6 +32,7 @@ _BINARIES: dict[str, Program] = {"pw": "pw.x", "ph": "ph.x", "q2r": "q2r.x", "ma
 OUTPUT = "output"
 """Link to the output of the last try."""
 STATUS, LOCK, STEPS, SCRATCH, PSEUDO = "status.json", "lock", "steps", "scratch", "pseudo"
+_LOOKED_AT_S = 0.5
 _SHORTEST_S = 20.0
 """With less time than this left (s) no step is begun."""
 _CLEAN_END = 0.95
@@ -181,6 +182,8 @@ class Runner:
         state = read_state(self.place(step.name))
         if state is None or state.state != "done" or state.key != step.key(self.pseudo_sha256):
             return False
+        if state.tries and state.tries[-1].version != version_of(getattr(self.run, f"{step.program}_command")):
+            return False  # numbers of two versions do not belong into one result
         if scratch_needed and not self._left(step, state.key):
             return False
         try:
@@ -366,19 +369,27 @@ def opened(folder: Path) -> Iterator[None]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / LOCK).open("a+") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            lock.seek(0)
-            raise VerificationError(
-                f"{folder} is in use by another run ({lock.read().strip() or 'unknown process'}); wait for it, or stop it"
-            ) from error
+        until = time.monotonic() + _LOOKED_AT_S
+        while not _locked(lock):  # somebody who only looks holds it for a moment
+            if time.monotonic() > until:
+                lock.seek(0)
+                who = lock.read().strip() or "unknown process"
+                raise VerificationError(f"{folder} is in use by another run ({who}); wait for it, or stop it")
+            time.sleep(_LOOKED_AT_S / 10)
         lock.seek(0)
         lock.truncate()
         json.dump(_process(), lock)
         lock.flush()
         end_strays(folder)
         yield
+
+
+def _locked(lock: IO[str]) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def _process() -> dict[str, Any]:

@@ -43,7 +43,8 @@ def verify_table(
     table
         Crystal table; each row is computed at its geometry and, where the level relaxes, its ``pressure_GPa``.
     settings, run
-        What is computed, and how programs are run. ``hours`` of the latter are those of all rows together.
+        What is computed, and how programs are run. ``hours`` of the latter are those of all rows of ``table`` together; a
+        stage of a funnel hands over one row at a time, hence there they hold for each row.
     folder
         Where the work lies: in ``folder/<formula>-<hash of the geometry>/<key>`` of each row. The same call goes on there.
     on_step
