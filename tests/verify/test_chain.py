@@ -153,6 +153,18 @@ def test_level_final_compares_grids_and_draws_bands(replay) -> None:
     assert replay.starts() == []
 
 
+def test_bands_that_cannot_be_drawn_are_told_of(replay, monkeypatch) -> None:
+    from ase.cell import Cell
+
+    def unknown(*_args, **_more):
+        raise RuntimeError("Could not find lattice type")
+
+    monkeypatch.setattr(Cell, "bandpath", unknown)
+    result = replay.run(bands=True)
+    assert result.verdict is Verdict.SUPERCONDUCTOR
+    assert "no bands: Could not find lattice type" in result.coupling.remarks
+
+
 def test_an_unstable_crystal_gets_no_tc(replay) -> None:
     replay.plan(crystal="sc", q_points=4)
     simple_cubic = Crystal([[5.03 * BOHR_A, 0, 0], [0, 5.03 * BOHR_A, 0], [0, 0, 5.03 * BOHR_A]], [[0, 0, 0]], [13])

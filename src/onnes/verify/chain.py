@@ -410,8 +410,15 @@ class _Chain:
             if not self.runner.is_done(step):
                 self._ready(self.recipe.scf_dense(), coarse)
             self._complete(step)
-        except (VerificationError, RedoError, RuntimeError, ValueError):  # also: ASE knows no path for this lattice
-            return
+        except (
+            VerificationError,
+            RedoError,
+            RuntimeError,
+            ValueError,
+        ) as error:  # also: ASE knows no path for this lattice
+            coupling = self.found.values["coupling"]
+            remarks = (*coupling.remarks, f"no bands: {error}")
+            self.found.values["coupling"] = coupling.model_copy(update={"remarks": remarks})
 
 
 def _without_tc(judgement: Judgement, values: dict[str, Any]) -> Judgement:

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 INSTALL = "apt-get install --no-install-recommends quantum-espresso openmpi-bin (or: conda install -c conda-forge qe)"
 """What to say to somebody who has no Quantum ESPRESSO."""
-_MARK = "ONNES_VERIFY_FOLDER"
+MARK = "ONNES_VERIFY_FOLDER"
+"""In the environment of programs: the folder of the verification that they belong to."""
 _POLL_S = 0.05
 _STOP_WITHIN_S = 5.0
 _VERSION_TIMEOUT_S = 30
@@ -108,7 +109,7 @@ def run_program(
         raise VerificationError(f"{command} is not there; install Quantum ESPRESSO with: {INSTALL}")
     launcher = shlex.split(run.launcher.format(ranks=run.ranks)) if run.ranks > 1 else []
     start, before = time.monotonic(), os.times()
-    environment = _environment() | {_MARK: str(mark.resolve())}
+    environment = _environment() | {MARK: str(mark.resolve())}
     with output.open("wb") as file:
         process = subprocess.Popen(  # noqa: S603 - programs of the settings, no shell
             [*launcher, path, *arguments], cwd=folder, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT,
@@ -156,7 +157,7 @@ def end_strays(mark: Path) -> int:
     strays = []
     for process in psutil.process_iter():
         try:
-            if process.pid != os.getpid() and process.environ().get(_MARK) == wanted:
+            if process.pid != os.getpid() and process.environ().get(MARK) == wanted:
                 strays.append(process)
         except (psutil.Error, OSError):
             continue

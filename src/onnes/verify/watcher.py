@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 
-from onnes.verify.programs import _MARK
+from onnes.verify.programs import MARK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,4 +69,4 @@ def _is_of(process: psutil.Process, owner: str) -> bool:
         environment = process.environ()
     except (psutil.Error, OSError):
         return False
-    return environment.get(OWNER) == owner and _MARK in environment
+    return environment.get(OWNER) == owner and MARK in environment
